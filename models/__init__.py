@@ -1,0 +1,1 @@
+"""Bit-exact NumPy golden models, one module or package per hardware block."""

@@ -1,0 +1,27 @@
+"""Golden model of the neural engine: TensorFlow Lite Micro's int8 reference kernels, bit for bit.
+
+Activations are ``int8`` arrays without the batch dimension, ``(H, W, C)``; every function is pure.
+Scales are integers throughout: a Q0.31 multiplier and a power-of-two shift, see
+`models.fixedpoint.multiply_by_quantized_multiplier`.
+"""
+
+from models.engine.convolution import conv2d, depthwise_conv2d, fully_connected
+from models.engine.elementwise import add, pad
+from models.engine.pooling import average_pool2d, max_pool2d, reciprocal
+from models.engine.requantization import requantize
+from models.engine.softmax import softmax, softmax_exponentials, softmax_reciprocal
+
+__all__ = [
+    "add",
+    "average_pool2d",
+    "conv2d",
+    "depthwise_conv2d",
+    "fully_connected",
+    "max_pool2d",
+    "pad",
+    "reciprocal",
+    "requantize",
+    "softmax",
+    "softmax_exponentials",
+    "softmax_reciprocal",
+]

@@ -1,0 +1,174 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+
+All three compute ``sum(weight * (activation - input_zero_point))`` per output and requantise it.
+
+A product is at most 255 * 128 < 2**15 in magnitude.  `_multiply_matrices` runs on float64 because
+NumPy hands that to BLAS; every partial sum of fewer than 2**38 products stays below 2**53, where
+float64 holds every integer, so the result is exact in any order of summation.  The accumulator is
+the sum modulo 2**32: reducing once at the end equals wrapping after each product.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from models.engine.requantization import requantize
+from models.fixedpoint import IntArray, wrap
+
+__all__ = ["conv2d", "depthwise_conv2d", "fully_connected"]
+
+Pair = tuple[int, int]
+Int8Array = NDArray[np.int8]
+
+
+def _multiply_matrices(pixels: NDArray[np.int16], weights: Int8Array) -> IntArray:
+    """Multiply ``(..., K)`` by ``(Cout, K)`` into int32 accumulators ``(..., Cout)``."""
+    product = pixels.astype(np.float64) @ weights.astype(np.float64).T
+    return wrap(product.astype(np.int64))
+
+
+def _centre(x: Int8Array, zero_point: int, padding: tuple[Pair, Pair]) -> NDArray[np.int16]:
+    """Subtract the zero point, -128 to 127, and surround with zeros, which add nothing."""
+    centred = np.asarray(x).astype(np.int16) - np.int16(zero_point)
+    return np.pad(centred, (*padding, (0, 0)))
+
+
+def _windows(
+    pixels: NDArray[np.int16], kernel: Pair, stride: Pair, dilation: Pair
+) -> NDArray[np.int16]:
+    """View ``(H, W, C)`` as ``(OH, OW, C, kh, kw)``, the taps under each output pixel."""
+    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    if extent[0] > pixels.shape[0] or extent[1] > pixels.shape[1]:
+        raise ValueError(
+            f"kernel spans {extent[0]}x{extent[1]} pixels, "
+            f"the padded input has only {pixels.shape[0]}x{pixels.shape[1]}"
+        )
+    windows = sliding_window_view(pixels, extent, axis=(0, 1))
+    return windows[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+
+
+def conv2d(
+    x: Int8Array,
+    weights: Int8Array,
+    *,
+    bias: ArrayLike,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    stride: Pair,
+    dilation: Pair,
+    padding: tuple[Pair, Pair],
+    input_zero_point: int,
+    output_zero_point: int,
+    minimum: int,
+    maximum: int,
+) -> Int8Array:
+    """Two-dimensional convolution.
+
+    Parameters
+    ----------
+    x : (H, W, Cin) int8
+    weights : (Cout, kh, kw, Cin) int8
+    bias, multiplier, shift, minimum, maximum
+        See `requantize`; one or ``Cout`` entries.
+    stride, dilation : (int, int)
+        Rows and columns.
+    padding : ((top, bottom), (left, right))
+        Pixels of ``input_zero_point``.
+    input_zero_point, output_zero_point : int
+
+    Returns
+    -------
+    (OH, OW, Cout) int8
+    """
+    channels = x.shape[2]
+    if weights.shape[3] != channels:
+        raise ValueError(f"weights take {weights.shape[3]} channels, the input has {channels}")
+    pixels = _centre(x, input_zero_point, padding)
+    windows = _windows(pixels, weights.shape[1:3], stride, dilation)
+    taps = windows.transpose(0, 1, 3, 4, 2)
+    accumulators = _multiply_matrices(
+        taps.reshape(*taps.shape[:2], -1), weights.reshape(weights.shape[0], -1)
+    )
+    return requantize(
+        accumulators,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        zero_point=output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def depthwise_conv2d(
+    x: Int8Array,
+    weights: Int8Array,
+    *,
+    bias: ArrayLike,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    stride: Pair,
+    dilation: Pair,
+    padding: tuple[Pair, Pair],
+    input_zero_point: int,
+    output_zero_point: int,
+    minimum: int,
+    maximum: int,
+) -> Int8Array:
+    """Depthwise convolution: each output channel reads one input channel.
+
+    ``weights`` is ``(C * depth_multiplier, kh, kw, 1)``, and output channel ``o`` reads input
+    channel ``o // depth_multiplier``.  Everything else is as in `conv2d`.
+    """
+    channels = x.shape[2]
+    if weights.shape[3] != 1 or weights.shape[0] % channels:
+        raise ValueError(
+            f"weights of shape {weights.shape} do not fit {channels} input channels: "
+            f"expected (a multiple of {channels}, kh, kw, 1)"
+        )
+    pixels = _centre(x, input_zero_point, padding)
+    kernel = weights.shape[1:3]
+    windows = _windows(pixels, kernel, stride, dilation)
+    depth_multiplier = weights.shape[0] // channels
+    accumulators = np.zeros((*windows.shape[:2], weights.shape[0]), dtype=np.int32)
+    for row, column in np.ndindex(*kernel):
+        # int32 arrays wrap, as the accumulator does.
+        tap = windows[..., row, column].astype(np.int32)
+        weight = weights[:, row, column, 0].astype(np.int32)
+        accumulators += np.repeat(tap, depth_multiplier, axis=2) * weight
+    return requantize(
+        accumulators,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        zero_point=output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def fully_connected(
+    x: Int8Array,
+    weights: Int8Array,
+    *,
+    bias: ArrayLike,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    input_zero_point: int,
+    output_zero_point: int,
+    minimum: int,
+    maximum: int,
+) -> Int8Array:
+    """Matrix product of ``x (N, Cin)`` and ``weights (Cout, Cin)``: ``(N, Cout)`` int8."""
+    if x.shape[-1] != weights.shape[1]:
+        raise ValueError(f"weights take {weights.shape[1]} features, the input has {x.shape[-1]}")
+    centred = x.astype(np.int16) - np.int16(input_zero_point)
+    return requantize(
+        _multiply_matrices(centred, weights),
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        zero_point=output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
