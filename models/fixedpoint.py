@@ -24,6 +24,8 @@ __all__ = [
 IntArray = NDArray[np.int64]
 
 INT32_MAX = (1 << 31) - 1
+MAX_SHIFT = 31
+MAX_EXPONENT = 62
 
 
 def saturate(value: ArrayLike, bits: int) -> IntArray:
@@ -59,8 +61,8 @@ def rounding_divide_by_pot(x: ArrayLike, exponent: ArrayLike) -> IntArray:
     """
     x = np.asarray(x, dtype=np.int64)
     exponent = np.asarray(exponent, dtype=np.int64)
-    if np.any((exponent < 0) | (exponent > 62)):
-        raise ValueError(f"exponent must be in 0..62, not {exponent}")
+    if np.any((exponent < 0) | (exponent > MAX_EXPONENT)):
+        raise ValueError(f"exponent must be in 0..{MAX_EXPONENT}, not {exponent}")
     one = np.int64(1)
     remainder = x & ((one << exponent) - 1)
     half = (one << exponent) >> 1  # 0 for exponent 0, where the remainder is 0 too
@@ -90,8 +92,8 @@ def multiply_by_quantized_multiplier(
         ``int32`` values; the three arguments broadcast.
     """
     shift = np.asarray(shift, dtype=np.int64)
-    if np.any((shift < -31) | (shift > 31)):
-        raise ValueError(f"shift must be in -31..31, not {shift}")
+    if np.any(np.abs(shift) > MAX_SHIFT):
+        raise ValueError(f"shift must be in -{MAX_SHIFT}..{MAX_SHIFT}, not {shift}")
     shifted = wrap(np.asarray(x, dtype=np.int64) << np.maximum(shift, 0))
     product = saturating_rounding_doubling_high_mul(shifted, multiplier)
     return rounding_divide_by_pot(product, np.maximum(-shift, 0))

@@ -66,19 +66,23 @@ def conv2d(
 
     Parameters
     ----------
-    x : (H, W, Cin) int8
-    weights : (Cout, kh, kw, Cin) int8
-    bias, multiplier, shift, minimum, maximum
+    x, weights : int8
+        ``(H, W, Cin)`` and ``(Cout, kh, kw, Cin)``.
+    bias, multiplier, shift : array_like
         See `requantize`; one or ``Cout`` entries.
     stride, dilation : (int, int)
         Rows and columns.
     padding : ((top, bottom), (left, right))
         Pixels of ``input_zero_point``.
     input_zero_point, output_zero_point : int
+        -128 to 127.
+    minimum, maximum : int
+        Range of the fused activation, within -128 to 127.
 
     Returns
     -------
-    (OH, OW, Cout) int8
+    int8
+        ``(OH, OW, Cout)``.
     """
     channels = x.shape[2]
     if weights.shape[3] != channels:

@@ -48,13 +48,16 @@ def add(
         Bits by which both operands are widened first.
     multiplier, shift : int
         From the common scale to the output's; ``shift <= 0``.
+    output_zero_point, minimum, maximum : int
+        Of the output, -128 to 127; the range is that of the fused activation.
     """
-    raw_sum = sum(
-        _rescale_operand(x, *scale, left_shift)
-        for x, *scale in zip(
+    first, second = (
+        _rescale_operand(x, zero_point, input_multiplier, input_shift, left_shift)
+        for x, zero_point, input_multiplier, input_shift in zip(
             (a, b), input_zero_points, input_multipliers, input_shifts, strict=True
         )
     )
+    raw_sum = first + second
     output = multiply_by_quantized_multiplier(raw_sum, multiplier, shift) + output_zero_point
     return clamp_to_int8(output, minimum, maximum)
 

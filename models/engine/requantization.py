@@ -8,9 +8,12 @@ from models.fixedpoint import multiply_by_quantized_multiplier, wrap
 __all__ = ["clamp_to_int8", "requantize"]
 
 
+INT8 = np.iinfo(np.int8)
+
+
 def clamp_to_int8(values: ArrayLike, minimum: int, maximum: int) -> NDArray[np.int8]:
     """Clamp to ``minimum .. maximum``, the int8 range that the fused activation leaves."""
-    if not -128 <= minimum <= maximum <= 127:
+    if not INT8.min <= minimum <= maximum <= INT8.max:
         raise ValueError(
             f"minimum and maximum must be ordered and in -128..127, not {minimum} and {maximum}"
         )

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.fixedpoint import (
     INT32_MAX,
+    MAX_SHIFT,
     IntArray,
     rounding_divide_by_pot,
     rounding_half_sum,
@@ -22,6 +23,7 @@ __all__ = ["softmax", "softmax_exponentials", "softmax_reciprocal"]
 SCALED_DIFFERENCE_FRACTION_BITS = 26  # Q5.26
 ACCUMULATION_INTEGER_BITS = 12  # Q12.19
 OUTPUT_BITS = 8
+MAX_LENGTH = 1 << ACCUMULATION_INTEGER_BITS
 
 EXP_MINUS_ONE_EIGHTH = 1895147668  # Q0.31
 ONE_THIRD = 715827883  # Q0.31
@@ -80,8 +82,8 @@ def softmax_exponentials(
     minimum_difference : int
         Smallest (most negative) difference that still fits Q5.26.
     """
-    if not 0 <= beta_shift <= 31:
-        raise ValueError(f"beta_shift must be in 0..31, not {beta_shift}")
+    if not 0 <= beta_shift <= MAX_SHIFT:
+        raise ValueError(f"beta_shift must be in 0..{MAX_SHIFT}, not {beta_shift}")
     differences = -np.arange(256, dtype=np.int64)
     scaled = high_mul(wrap(differences << beta_shift), beta_multiplier)
     return np.where(differences >= minimum_difference, exp_on_negative_values(scaled), 0)
@@ -116,8 +118,8 @@ def softmax(
     The parameters are those of `softmax_exponentials`.  The Q12.19 sum of ``N`` exponentials is at
     most ``N * 2**19``; ``ValueError`` if the last axis exceeds 4096, where it would leave 32 bits.
     """
-    if x.shape[-1] > 1 << ACCUMULATION_INTEGER_BITS:
-        raise ValueError(f"softmax takes at most 4096 values, not {x.shape[-1]}")
+    if x.shape[-1] > MAX_LENGTH:
+        raise ValueError(f"softmax takes at most {MAX_LENGTH} values, not {x.shape[-1]}")
     table = softmax_exponentials(
         beta_multiplier=beta_multiplier,
         beta_shift=beta_shift,
