@@ -1,0 +1,53 @@
+# The same commands CI runs.  `make` alone lists them.
+#
+# Needs Python >= 3.11, perl and a C++ compiler; everything else arrives in .venv through pip.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest -n 2
+SLOW := sim or formal or fpga
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim test lint check fpga-check format clean distclean
+
+help:        ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)         ## Create .venv (1-3 minutes once, then nothing)
+
+# A changed pyproject.toml installs again; the environment itself is kept.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "$(PYTHON) is older than Python 3.11: name another with make PYTHON=..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+sim: $(STAMP)           ## The demo: real input through the RTL (1 minute, then seconds)
+	@$(BIN)/mmsp demo
+
+test: lint check        ## Everything: lint, then tests from cheap to dear (15 minutes)
+	$(PYTEST) -m "($(SLOW)) and not long"
+
+lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+
+check: $(STAMP)         ## Tests that build no Verilog and prove nothing (1 minute)
+	$(PYTEST) -m "not ($(SLOW) or long)"
+
+fpga-check: $(STAMP)    ## Synthesis for the ECP5 (minutes)
+	$(BIN)/python -m pytest -m "fpga and not long"
+
+format: $(STAMP)        ## Rewrite the sources in the one format (a second)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:                  ## Remove everything generated, except .venv
+	rm -rf build
+
+distclean: clean        ## Remove .venv, too
+	rm -rf .venv

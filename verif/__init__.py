@@ -1,0 +1,1 @@
+"""Verification: cocotb benches and drivers, and the helpers that simulate or prove a component."""
