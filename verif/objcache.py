@@ -4,7 +4,7 @@ Verilator recompiles a handful of fixed library files for every design, which ta
 compiling a small design itself.  Its makefiles run the compiler through ``$(OBJCACHE)``; this
 launcher goes there and hands every file that is not Verilator's straight to the compiler.
 
-``OBJCACHE_DIR`` says where the objects are kept, ``VERILATOR_ROOT`` which sources are the library's.
+``OBJCACHE_DIR`` says where the objects are kept, ``VERILATOR_ROOT`` which sources are Verilator's.
 """
 
 import hashlib

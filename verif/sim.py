@@ -135,12 +135,12 @@ def run(
             log_file=log,
             extra_env=environment,
         )
-    except (SystemExit, RuntimeError):  # a failed test, or a failed Assert in the design
+        tests, failed = get_results(results)
+    except (SystemExit, RuntimeError):  # a failed test under pytest, or an Assert in the design
+        tests, failed = 1, 1
+    if failed:
         print(log.read_text())
-        raise AssertionError(
-            f"{bench} failed with MMSP_SEED={seed}; the log is above and in {log}"
-        ) from None
-    tests, _ = get_results(results)
+        raise AssertionError(f"{bench} failed with MMSP_SEED={seed}; the log is above and in {log}")
     assert tests > 0, f"{bench} defines no cocotb tests" + (f" like {testcase}" if testcase else "")
 
 
