@@ -1,0 +1,224 @@
+"""Turns a graph into layers: checks that the engine can run it and derives every integer.
+
+`LEGALIZERS` lists the operators that are supported; everything else is refused by name.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mmsp.compiler.legalize_linear import (
+    legalize_convolution,
+    legalize_depthwise_convolution,
+    legalize_fully_connected,
+)
+from mmsp.compiler.layers import Add, Layer, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.compiler.operands import Operands
+from mmsp.compiler.quantization import (
+    activation_range,
+    quantize_multiplier_smaller_than_one,
+    softmax_scaling,
+)
+from mmsp.errors import InputError
+from mmsp.graph import Graph, Node
+
+__all__ = ["LEGALIZERS", "legalize"]
+
+ADD_LEFT_SHIFT = 20
+"""Bits by which TFLM's ADD widens int8 operands before it rescales them."""
+
+SOFTMAX_OUTPUT = (1 / 256, -128)
+"""Scale and zero point that an int8 softmax must have."""
+
+PIXEL_DIMENSIONS = 3
+
+
+def legalize(graph: Graph) -> list[Layer]:
+    """Return the layers of ``graph``, in the order of its nodes.
+
+    Raises
+    ------
+    InputError
+        When the engine cannot run the graph: one sentence that names the node and the reason.
+    """
+    layers = []
+    for node in graph.nodes:
+        layers.extend(legalize_node(graph, node))
+    produced = {layer.output for layer in layers} | set(graph.inputs)
+    for layer in layers:
+        for name in layer.inputs if isinstance(layer, Add) else (layer.input,):
+            if name not in produced:
+                raise InputError(f"node {layer.name!r} reads {name!r}, which no node writes")
+    for name in graph.outputs:
+        if name not in produced:
+            raise InputError(f"output {name!r} of {graph.name} is written by no node")
+    return layers
+
+
+def legalize_node(graph: Graph, node: Node) -> list[Layer]:
+    """Return the layers of one node."""
+    operands = Operands(graph, node)
+    for tensor in operands.tensors:
+        if tensor.dtype.kind == "f":
+            raise InputError(
+                f"node {node.name!r} ({node.op}) computes in floating point: tensor "
+                f"{tensor.name!r} is {tensor.dtype}, and only int8 networks run on the engine"
+            )
+    if node.op not in LEGALIZERS:
+        raise InputError(
+            f"node {node.name!r} uses operator {node.op}, which the engine cannot run: "
+            f"supported are {', '.join(sorted(LEGALIZERS))}"
+        )
+    try:
+        return LEGALIZERS[node.op](operands)
+    except InputError as error:
+        raise operands.error(str(error)) from None
+
+
+def legalize_add(operands: Operands) -> list[Layer]:
+    """ADD, as ``CalculateOpDataAdd`` of TFLM's ``add_common.cc``."""
+    first, second, output = operands.activation(0), operands.activation(1), operands.output()
+    if not first.shape == second.shape == output.shape:
+        raise InputError(
+            f"shapes {first.shape} and {second.shape} give {output.shape}: "
+            f"broadcasting is not supported, all three must be equal"
+        )
+    zero_points, scales = [], []
+    for tensor in (first, second, output):
+        scale, zero_point = operands.per_tensor(tensor)
+        scales.append(scale)
+        zero_points.append(zero_point)
+    twice_largest = 2 * max(scales[0], scales[1])
+    multipliers = [
+        quantize_multiplier_smaller_than_one(scale / twice_largest) for scale in scales[:2]
+    ]
+    multiplier, shift = quantize_multiplier_smaller_than_one(
+        twice_largest / ((1 << ADD_LEFT_SHIFT) * scales[2])
+    )
+    minimum, maximum = activation_range(operands.activation_name, scales[2], zero_points[2])
+    return [
+        Add(
+            name=operands.node.name,
+            op=operands.node.op,
+            inputs=(first.name, second.name),
+            output=output.name,
+            input_zero_points=(zero_points[0], zero_points[1]),
+            input_multipliers=(multipliers[0][0], multipliers[1][0]),
+            input_shifts=(multipliers[0][1], multipliers[1][1]),
+            left_shift=ADD_LEFT_SHIFT,
+            requantization=Requantization(
+                multiplier=np.array([multiplier], np.int32),
+                shift=np.array([shift], np.int32),
+                zero_point=zero_points[2],
+                minimum=minimum,
+                maximum=maximum,
+            ),
+        )
+    ]
+
+
+def legalize_pool(operands: Operands) -> list[Layer]:
+    """AVERAGE_POOL_2D and MAX_POOL_2D; as in TFLM, only the output's scale is used."""
+    source, output = operands.image(0), operands.output()
+    stride, padding = operands.attribute("stride"), operands.attribute("padding")
+    kernel = operands.attribute("kernel")
+    operands.check_window_output(source, output, kernel, source.pixels[2])
+    minimum, maximum = activation_range(operands.activation_name, *operands.per_tensor(output))
+    for size, extent, (before, after) in zip(source.pixels[:2], kernel, padding, strict=False):
+        if max(before, after) >= extent or before + after + size < extent:
+            raise InputError(f"padding {padding} leaves a window of {kernel} without a pixel")
+    return [
+        Pool(
+            name=operands.node.name,
+            op=operands.node.op,
+            input=source.name,
+            output=output.name,
+            kind="average" if operands.node.op == "AVERAGE_POOL_2D" else "max",
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            minimum=minimum,
+            maximum=maximum,
+        )
+    ]
+
+
+def legalize_pad(operands: Operands) -> list[Layer]:
+    """PAD with the output's zero point, which must be the input's."""
+    source, output = operands.activation(0), operands.output()
+    amounts = operands.constant(1, "paddings")
+    rank = len(source.shape)
+    if amounts.shape != (rank, 2) or amounts.dtype not in (np.int32, np.int64):
+        raise InputError(
+            f"paddings are {amounts.dtype} of shape {amounts.shape}, and must be int32 or int64 "
+            f"of shape {(rank, 2)}"
+        )
+    pairs = [(int(before), int(after)) for before, after in amounts]
+    if min(min(pair) for pair in pairs) < 0:
+        raise InputError(f"paddings {pairs} must not be negative")
+    expected = tuple(size + sum(pair) for size, pair in zip(source.shape, pairs, strict=True))
+    if output.shape != expected:
+        raise InputError(f"the output has shape {output.shape}, and padding gives {expected}")
+    if rank >= PIXEL_DIMENSIONS and pairs.pop(0) != (0, 0):
+        raise InputError(f"paddings {amounts.tolist()} must leave the batch dimension alone")
+    operands.require_equal_quantization(source, output)
+    height, width, channels = ([(0, 0)] * PIXEL_DIMENSIONS + pairs)[-PIXEL_DIMENSIONS:]
+    return [
+        Pad(
+            name=operands.node.name,
+            op=operands.node.op,
+            input=source.name,
+            output=output.name,
+            padding=(height, width, channels),
+            zero_point=operands.per_tensor(output)[1],
+        )
+    ]
+
+
+def legalize_reshape(operands: Operands) -> list[Layer]:
+    """RESHAPE to the shape of the output tensor, which the file has resolved."""
+    source, output = operands.activation(0), operands.output()
+    if source.size != output.size:
+        raise InputError(f"shape {source.shape} cannot become {output.shape}: the sizes differ")
+    return [
+        Reshape(name=operands.node.name, op=operands.node.op, input=source.name, output=output.name)
+    ]
+
+
+def legalize_softmax(operands: Operands) -> list[Layer]:
+    """SOFTMAX over the last dimension, int8 to int8."""
+    source, output = operands.activation(0), operands.output()
+    if source.shape != output.shape:
+        raise InputError(f"the output has shape {output.shape}, and the input {source.shape}")
+    if operands.per_tensor(output) != SOFTMAX_OUTPUT:
+        raise InputError(
+            f"the output has scale and zero point {operands.per_tensor(output)}, "
+            f"and must have {SOFTMAX_OUTPUT}"
+        )
+    scale, _ = operands.per_tensor(source)
+    multiplier, shift, minimum_difference = softmax_scaling(operands.attribute("beta"), scale)
+    return [
+        Softmax(
+            name=operands.node.name,
+            op=operands.node.op,
+            input=source.name,
+            output=output.name,
+            beta_multiplier=multiplier,
+            beta_shift=shift,
+            minimum_difference=minimum_difference,
+        )
+    ]
+
+
+LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
+    "ADD": legalize_add,
+    "AVERAGE_POOL_2D": legalize_pool,
+    "CONV_2D": legalize_convolution,
+    "DEPTHWISE_CONV_2D": legalize_depthwise_convolution,
+    "FULLY_CONNECTED": legalize_fully_connected,
+    "MAX_POOL_2D": legalize_pool,
+    "PAD": legalize_pad,
+    "RESHAPE": legalize_reshape,
+    "SOFTMAX": legalize_softmax,
+}
+"""How every supported operator becomes layers."""

@@ -1,0 +1,217 @@
+"""Legalisation of the operators that multiply by weights: all of them become `Conv`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsp.compiler.layers import Conv, Layer, Requantization
+from mmsp.compiler.operands import Operands
+from mmsp.compiler.quantization import activation_range, quantize_multiplier
+from mmsp.errors import InputError
+from mmsp.graph import Quantization, Tensor
+
+__all__ = [
+    "legalize_convolution",
+    "legalize_depthwise_convolution",
+    "legalize_fully_connected",
+]
+
+UNIT = (1, 1)
+NO_PADDING = ((0, 0), (0, 0))
+CONVOLUTION_CHANNEL_AXIS = 0
+DEPTHWISE_CHANNEL_AXIS = 3
+LARGEST_BIAS_SCALE_ERROR = 0.02
+"""In output steps: what ``GetQuantizedConvolutionMultipler`` tolerates."""
+
+
+def legalize_convolution(operands: Operands) -> list[Layer]:
+    """CONV_2D; a grouped one becomes depthwise, or dense with zeros between the groups."""
+    source, output = operands.image(0), operands.output()
+    tensor, weights = operands.weights(rank=4)
+    channels_out, *kernel, channels_in = weights.shape
+    height, width = kernel
+    image_channels = source.pixels[2]
+    groups, rest = divmod(image_channels, channels_in)
+    if rest or channels_out % max(groups, 1) or groups == 0:
+        raise InputError(
+            f"weights {tensor.name!r} of shape {tensor.shape} do not fit "
+            f"{image_channels} input channels"
+        )
+    operands.check_window_output(source, output, (height, width), channels_out)
+    # One input channel a group is depthwise already, down to the layout of the weights.
+    depthwise = groups > 1 and channels_in == 1
+    if groups > 1 and not depthwise:
+        weights = spread_groups(weights, groups)
+    return [
+        convolution_layer(
+            operands, source, output, weights, channel_axis=CONVOLUTION_CHANNEL_AXIS,
+            depthwise=depthwise,
+        )
+    ]  # fmt: skip
+
+
+def spread_groups(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
+    """Dense weights of a grouped convolution: exact, since a zero weight adds nothing."""
+    channels_out, height, width, depth = weights.shape
+    dense = np.zeros((channels_out, height, width, groups * depth), np.int8)
+    outputs = channels_out // groups
+    for group in range(groups):
+        rows, columns = slice(group * outputs, (group + 1) * outputs), group * depth
+        dense[rows, :, :, columns : columns + depth] = weights[rows]
+    return dense
+
+
+def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
+    """DEPTHWISE_CONV_2D; its weights ``(1, kh, kw, Cout)`` get the layout of `Conv`."""
+    source, output = operands.image(0), operands.output()
+    tensor, weights = operands.weights(rank=4)
+    multiplier = operands.attribute("depth_multiplier")
+    _, height, width, channels_out = weights.shape
+    if weights.shape[0] != 1 or channels_out != source.pixels[2] * multiplier:
+        raise InputError(
+            f"weights {tensor.name!r} of shape {tensor.shape} do not fit {source.pixels[2]} input "
+            f"channels with depth_multiplier {multiplier}"
+        )
+    operands.check_window_output(source, output, (height, width), channels_out)
+    return [
+        convolution_layer(
+            operands, source, output, weights.transpose(3, 1, 2, 0),
+            channel_axis=DEPTHWISE_CHANNEL_AXIS, depthwise=True,
+        )
+    ]  # fmt: skip
+
+
+def convolution_layer(
+    operands: Operands,
+    source: Tensor,
+    output: Tensor,
+    weights: NDArray[np.int8],
+    *,
+    channel_axis: int,
+    depthwise: bool,
+) -> Conv:
+    """Build the layer of a convolution whose weights have the layout of `Conv`."""
+    input_scale, input_zero_point = operands.per_tensor(source)
+    output_scale, output_zero_point = operands.per_tensor(output)
+    # ``PopulateConvolutionQuantizationParams``: float32 scales, products and quotients in double.
+    ratios = [
+        input_scale * scale / output_scale
+        for scale in channel_scales(operands, len(weights), channel_axis)
+    ]
+    return Conv(
+        name=operands.node.name,
+        op=operands.node.op,
+        input=source.name,
+        output=output.name,
+        weights=np.ascontiguousarray(weights),
+        bias=operands.bias(len(weights)),
+        stride=operands.attribute("stride"),
+        dilation=operands.attribute("dilation"),
+        padding=operands.attribute("padding"),
+        depthwise=depthwise,
+        input_zero_point=input_zero_point,
+        requantization=requantization(operands, ratios, output_scale, output_zero_point),
+    )
+
+
+def channel_scales(operands: Operands, channels: int, axis: int) -> tuple[float, ...]:
+    """Scale of the weights of every output channel."""
+    tensor, _ = operands.weights(rank=len(operands.required(1, "weights").shape))
+    quantization = tensor.quantization
+    assert quantization is not None  # `Operands.weights` has seen it
+    check_channel_axis(quantization, tensor, channels, axis)
+    scales = quantization.scale
+    return scales if len(scales) == channels else scales * channels
+
+
+def check_channel_axis(
+    quantization: Quantization, tensor: Tensor, channels: int, axis: int
+) -> None:
+    """Require one scale, or one for each output channel."""
+    count = len(quantization.scale)
+    if count not in (1, channels) or (count > 1 and quantization.axis != axis):
+        raise InputError(
+            f"weights {tensor.name!r} have {count} scales along dimension {quantization.axis}, "
+            f"and must have 1, or {channels} along dimension {axis}"
+        )
+
+
+def requantization(
+    operands: Operands, ratios: list[float], output_scale: float, output_zero_point: int
+) -> Requantization:
+    """Integers that rescale by ``ratios``, one for each output channel."""
+    pairs = [quantize_multiplier(ratio) for ratio in ratios]
+    minimum, maximum = activation_range(operands.activation_name, output_scale, output_zero_point)
+    return Requantization(
+        multiplier=np.array([multiplier for multiplier, _ in pairs], np.int32),
+        shift=np.array([shift for _, shift in pairs], np.int32),
+        zero_point=output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def legalize_fully_connected(operands: Operands) -> list[Layer]:
+    """FULLY_CONNECTED: a 1x1 convolution, or one as large as the input that it flattens."""
+    source, output = operands.activation(0), operands.output()
+    tensor, weights = operands.weights(rank=2)
+    weights_format = operands.node.attributes.get("weights_format", "DEFAULT")
+    if weights_format != "DEFAULT":
+        raise InputError(f"weights_format is {weights_format}, and must be DEFAULT")
+    channels_out, depth = weights.shape
+    height, width, channels = source.pixels
+    if depth == channels and output.pixels == (height, width, channels_out):
+        kernel = UNIT
+    elif depth == source.size and output.pixels == (1, 1, channels_out):
+        kernel = (height, width)
+    else:
+        raise InputError(
+            f"input {source.shape} and weights {tensor.shape} give output {output.shape}, and the "
+            f"weights must cover either the channels of each pixel or the whole input"
+        )
+    return [
+        Conv(
+            name=operands.node.name,
+            op=operands.node.op,
+            input=source.name,
+            output=output.name,
+            weights=weights.reshape(channels_out, *kernel, -1),
+            bias=operands.bias(channels_out),
+            stride=UNIT,
+            dilation=UNIT,
+            padding=NO_PADDING,
+            depthwise=False,
+            input_zero_point=operands.per_tensor(source)[1],
+            requantization=fully_connected_requantization(operands, source, output, channels_out),
+        )
+    ]
+
+
+def fully_connected_requantization(
+    operands: Operands, source: Tensor, output: Tensor, channels_out: int
+) -> Requantization:
+    """Integers of a FULLY_CONNECTED, as ``CalculateOpDataFullyConnected`` of TFLM."""
+    input_scale, _ = operands.per_tensor(source)
+    output_scale, output_zero_point = operands.per_tensor(output)
+    scales = channel_scales(operands, channels_out, CONVOLUTION_CHANNEL_AXIS)
+    tensor = operands.required(1, "weights")
+    assert tensor.quantization is not None  # `channel_scales` has seen it
+    if len(tensor.quantization.scale) > 1:
+        ratios = [input_scale * scale / output_scale for scale in scales]
+    else:
+        # ``GetQuantizedConvolutionMultipler`` multiplies the two scales as float32.
+        product = float(np.float32(input_scale) * np.float32(scales[0]))
+        check_bias_scale(operands, product, output_scale)
+        ratios = [product / output_scale] * channels_out
+    return requantization(operands, ratios, output_scale, output_zero_point)
+
+
+def check_bias_scale(operands: Operands, product: float, output_scale: float) -> None:
+    """Require the bias to have the scale of the accumulators, as TFLM does."""
+    bias = operands.optional(2)
+    if bias is None or bias.quantization is None:
+        return
+    scale = bias.quantization.scale[0]
+    if abs(product - scale) / output_scale > LARGEST_BIAS_SCALE_ERROR:
+        raise InputError(
+            f"bias {bias.name!r} has scale {scale!r}, and input times weights gives {product!r}"
+        )

@@ -1,0 +1,171 @@
+"""Graphs of tensors and operators, as importers produce them and legalisation consumes them."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsp.errors import InputError
+
+__all__ = ["Graph", "HostConversion", "Node", "Quantization", "Tensor"]
+
+BATCHED_RANK = 4
+"""Rank of an image tensor, whose first dimension is the batch."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Affine quantisation: ``real = scale * (q - zero_point)``.
+
+    Scales are the float32 values of the file, held as Python floats.  One entry stands for the
+    whole tensor; more are one for each index of dimension ``axis``.
+    """
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor of a graph: a constant when it has ``data``."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    quantization: Quantization | None = None
+    data: NDArray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def pixels(self) -> tuple[int, int, int]:
+        """The shape as ``(H, W, C)``, the batch left away.
+
+        ``(1, H, W, C)`` gives ``(H, W, C)``, ``(1, W, C)`` and ``(W, C)`` give ``(1, W, C)``, and
+        ``(C,)`` gives ``(1, 1, C)``; a matrix of one row is one pixel of ``C`` channels.
+
+        Raises
+        ------
+        InputError
+            When there is no such view: a batch larger than 1, an empty dimension, or a rank above 4.
+        """
+        problem = None
+        if len(self.shape) > BATCHED_RANK:
+            problem = "at most 4 dimensions are supported"
+        elif any(size < 1 for size in self.shape):
+            problem = "every dimension must be at least 1"
+        elif len(self.shape) >= BATCHED_RANK - 1 and self.shape[0] != 1:
+            problem = "the first dimension is the batch, which must be 1"
+        if problem:
+            raise InputError(f"tensor {self.name!r} has shape {self.shape}: {problem}")
+        inner = self.shape[1:] if len(self.shape) >= BATCHED_RANK - 1 else self.shape
+        height, width, channels = (1, 1, 1, *inner)[-3:]
+        return height, width, channels
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tensor):
+            return NotImplemented
+        if (self.name, self.shape, self.dtype, self.quantization) != (
+            other.name,
+            other.shape,
+            other.dtype,
+            other.quantization,
+        ):
+            return False
+        if self.data is None or other.data is None:
+            return self.data is other.data
+        return self.data.tobytes() == other.data.tobytes()
+
+    __hash__ = None  # type: ignore[assignment]  # holds an array: compared by value, never a key
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator.  An input of None is an optional operand that is absent."""
+
+    op: str
+    name: str
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostConversion:
+    """A conversion at the edge of a graph that the host does, so that the chip sees int8 only.
+
+    ``outside`` is the tensor that the file declares, float32 or uint8; ``inside`` names the int8
+    tensor of the graph.  ``quantization`` is that of ``inside``.
+    """
+
+    node: str
+    op: str
+    direction: str  # "input" or "output"
+    outside: Tensor
+    inside: str
+    quantization: Quantization
+
+    @property
+    def sentence(self) -> str:
+        """What the conversion does, for the user."""
+        (scale,), (zero_point,) = self.quantization.scale, self.quantization.zero_point
+        outside, parameters = self.outside, f"scale {scale:.9g}, zero point {zero_point}"
+        if self.direction == "input":
+            return (
+                f"input {outside.name!r} is {outside.dtype}: "
+                f"converted to int8 ({parameters}) on the host"
+            )
+        return (
+            f"output {outside.name!r} is {outside.dtype}: "
+            f"converted from int8 ({parameters}) on the host"
+        )
+
+    def to_inside(self, values: NDArray) -> NDArray[np.int8]:
+        """Quantise what the user gives (float32 or uint8) to the graph's int8 input.
+
+        float32 rounds half away from zero and saturates, as TFLM's ``AffineQuantize`` does.
+        """
+        if self.outside.dtype == np.uint8:
+            return (np.asarray(values, np.uint8) ^ np.uint8(0x80)).view(np.int8)
+        scale = np.float32(self.quantization.scale[0])
+        scaled = np.asarray(values, np.float32) / scale
+        # Truncation of |x| + 0.5 in float64, where the sum of a float32 and 0.5 is exact enough
+        # that no value below a half is rounded up to one.
+        rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled))
+        shifted = rounded + self.quantization.zero_point[0]
+        return np.clip(shifted, -128, 127).astype(np.int8)
+
+    def to_outside(self, values: NDArray[np.int8]) -> NDArray:
+        """Convert the graph's int8 output to what the file declares (float32 or uint8)."""
+        if self.outside.dtype == np.uint8:
+            return np.asarray(values, np.int8).view(np.uint8) ^ np.uint8(0x80)
+        offset = np.asarray(values, np.int32) - self.quantization.zero_point[0]
+        # TFLM's Dequantize multiplies in double and rounds once, to float32.
+        return (np.float64(self.quantization.scale[0]) * offset).astype(np.float32)
+
+
+@dataclass
+class Graph:
+    """A network: nodes in an order in which they can run, and the tensors between them.
+
+    Tensor names are unique.  ``host_conversions`` lists what was taken off the ends of the graph;
+    ``inputs`` and ``outputs`` name what is left, the tensors that the chip reads and writes.
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    nodes: list[Node]
+    inputs: list[str]
+    outputs: list[str]
+    host_conversions: list[HostConversion] = field(default_factory=list)
+
+    @property
+    def conversions(self) -> list[str]:
+        """One sentence for each host conversion."""
+        return [conversion.sentence for conversion in self.host_conversions]

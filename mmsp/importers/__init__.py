@@ -1,0 +1,1 @@
+"""Readers of model files, and the writer of .tflite files."""
