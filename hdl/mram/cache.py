@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.config import ChipConfig
-from hdl.mram.macro import MRAM_WORD_BITS, MramReadSignature
+from hdl.mram.array import MRAM_WORD_BITS
+from hdl.mram.macro import MramReadSignature
 
 __all__ = ["RingControl", "WeightCache"]
 

@@ -1,15 +1,13 @@
 """Behavioural model of the MRAM macro: what a foundry's memory compiler would deliver."""
 
-from amaranth.hdl import Assert, Cat, Module, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.config import ChipConfig
+from hdl.mram.array import MRAM_WORD_BITS, MramArray
 
-__all__ = ["MRAM_WORD_BITS", "MramMacro", "MramReadSignature", "MramWriteSignature"]
-
-MRAM_WORD_BITS = 8 * MRAM_WORD_BYTES
+__all__ = ["MramMacro", "MramReadSignature", "MramWriteSignature"]
 
 
 class MramReadSignature(wiring.Signature):
@@ -97,14 +95,11 @@ class MramMacro(wiring.Component):
         m = Module()
         config = self.config
 
-        m.submodules.array = array = Memory(
-            shape=unsigned(MRAM_WORD_BITS), depth=config.mram_words, init=[]
-        )
-        write_port, read_port = array.write_port(), array.read_port()
+        m.submodules.array = array = MramArray(config.mram_words)
         m.d.comb += [
-            write_port.en.eq(self.write.enable),
-            write_port.addr.eq(self.write.address),
-            write_port.data.eq(self.write.data),
+            array.write_enable.eq(self.write.enable),
+            array.write_address.eq(self.write.address),
+            array.write_data.eq(self.write.data),
         ]
 
         awake_cycles = Signal(range(config.mram_wakeup + 1))
@@ -125,9 +120,9 @@ class MramMacro(wiring.Component):
             enable, address = enable_delayed, address_delayed
             pending.append(enable)
         m.d.comb += [
-            read_port.en.eq(enable),
-            read_port.addr.eq(address),
-            self.read.data.eq(read_port.data),
+            array.read_enable.eq(enable),
+            array.read_address.eq(address),
+            self.read.data.eq(array.read_data),
         ]
         m.d.sync += self.read.valid.eq(enable)
 
