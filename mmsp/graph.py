@@ -53,7 +53,7 @@ class Tensor:
         Raises
         ------
         InputError
-            When there is no such view: a batch larger than 1, an empty dimension, or a rank above 4.
+            When there is no such view: a batch above 1, an empty dimension, a rank above 4.
         """
         problem = None
         if len(self.shape) > BATCHED_RANK:

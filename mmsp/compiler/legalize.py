@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mmsp.compiler.layers import Add, Layer, Pad, Pool, Requantization, Reshape, Softmax
 from mmsp.compiler.legalize_linear import (
     legalize_convolution,
     legalize_depthwise_convolution,
     legalize_fully_connected,
 )
-from mmsp.compiler.layers import Add, Layer, Pad, Pool, Requantization, Reshape, Softmax
 from mmsp.compiler.operands import Operands
 from mmsp.compiler.quantization import (
     activation_range,

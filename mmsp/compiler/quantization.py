@@ -111,7 +111,7 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:
-    """Largest difference that a left shift keeps within ``integer_bits`` (``CalculateInputRadius``)."""
+    """``CalculateInputRadius``: the largest difference that still fits after the left shift."""
     return (((1 << integer_bits) - 1) << (31 - integer_bits)) >> left_shift
 
 

@@ -64,7 +64,7 @@ def find_conversion(graph: Graph, node: Node) -> HostConversion | None:
 
 
 def extract_host_conversions(graph: Graph) -> Graph:
-    """Return the graph without the conversions at its ends, which become `HostConversion` records."""
+    """Return the graph with the conversions at its ends turned into `HostConversion` records."""
     conversions = []
     for node in graph.nodes:
         conversion = find_conversion(graph, node)

@@ -13,7 +13,14 @@ import tflite
 
 from mmsp.errors import InputError
 
-__all__ = ["OPTIONS", "Options", "enum_names", "explicit_padding", "same_padding"]
+__all__ = [
+    "OPTIONS",
+    "Options",
+    "enum_names",
+    "explicit_padding",
+    "same_padding",
+    "write_int32_vector",
+]
 
 Pairs = tuple[tuple[int, int], tuple[int, int]]
 

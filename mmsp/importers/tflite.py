@@ -43,7 +43,8 @@ class TfliteReader:
 
     def __init__(self, data: bytes, name: str):
         self.name = name
-        self.model = tflite.Model.GetRootAs(data, 0)
+        # The generated accessors claim to return None, which `verify_tflite` has ruled out.
+        self.model: Any = tflite.Model.GetRootAs(data, 0)
         if self.model.SubgraphsLength() != 1:
             raise InputError(
                 f"{name} has {self.model.SubgraphsLength()} subgraphs, and only 1 is supported"

@@ -1,0 +1,159 @@
+"""Runs layers on the golden models: the numbers that the chip must produce, bit for bit."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.errors import InputError
+from mmsp.graph import Graph
+from models import engine
+
+__all__ = ["run_golden"]
+
+Pixels = NDArray[np.int8]
+
+
+def run_golden(
+    graph: Graph,
+    layers: Sequence[Layer],
+    inputs: Mapping[str, NDArray],
+    *,
+    keep_all: bool = False,
+) -> dict[str, NDArray]:
+    """Run ``layers``, the legalised form of ``graph``.
+
+    Parameters
+    ----------
+    graph : Graph
+        Gives the shapes, inputs and outputs.
+    layers : sequence of Layer
+        What `mmsp.compiler.legalize.legalize` made of it.
+    inputs : mapping
+        By input name, each of the shape (with the batch) and the type of its tensor.
+    keep_all : bool
+        Return the inputs and every intermediate tensor, too.
+
+    Returns
+    -------
+    dict
+        Tensors by name, in the shapes that the graph declares.
+
+    Raises
+    ------
+    InputError
+        When an input is missing, is unknown, or has another shape or type.
+    """
+    check_inputs(graph, inputs)
+    tensors = {name: np.asarray(values) for name, values in inputs.items()}
+
+    def pixels(name: str) -> Pixels:
+        return tensors[name].reshape(graph.tensors[name].pixels)
+
+    for layer in layers:
+        operands = layer.inputs if isinstance(layer, Add) else (layer.input,)
+        result = KERNELS[type(layer)](layer, *map(pixels, operands))
+        tensors[layer.output] = result.reshape(graph.tensors[layer.output].shape)
+    return tensors if keep_all else {name: tensors[name] for name in graph.outputs}
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, NDArray]) -> None:
+    """Require exactly the graph's inputs, in their shapes and types."""
+    if set(inputs) != set(graph.inputs):
+        raise InputError(
+            f"{graph.name} takes the inputs {sorted(graph.inputs)}, not {sorted(inputs)}"
+        )
+    for name, values in inputs.items():
+        tensor, array = graph.tensors[name], np.asarray(values)
+        if array.shape != tensor.shape or array.dtype != tensor.dtype:
+            raise InputError(
+                f"input {name!r} is {array.dtype} of shape {array.shape}, "
+                f"and must be {tensor.dtype} of shape {tensor.shape}"
+            )
+
+
+def requantization_arguments(requantization: Requantization) -> dict:
+    """Arguments that every kernel with a requantisation takes."""
+    return {
+        "multiplier": requantization.multiplier,
+        "shift": requantization.shift,
+        "output_zero_point": requantization.zero_point,
+        "minimum": requantization.minimum,
+        "maximum": requantization.maximum,
+    }
+
+
+def run_conv(layer: Conv, x: Pixels) -> Pixels:
+    """Convolve, each channel for itself or all together."""
+    kernel = engine.depthwise_conv2d if layer.depthwise else engine.conv2d
+    return kernel(
+        x,
+        layer.weights,
+        bias=layer.bias,
+        stride=layer.stride,
+        dilation=layer.dilation,
+        padding=layer.padding,
+        input_zero_point=layer.input_zero_point,
+        **requantization_arguments(layer.requantization),
+    )
+
+
+def run_add(layer: Add, a: Pixels, b: Pixels) -> Pixels:
+    """Add two tensors."""
+    arguments = requantization_arguments(layer.requantization)
+    for name in ("multiplier", "shift"):
+        (arguments[name],) = arguments[name].tolist()
+    return engine.add(
+        a,
+        b,
+        input_zero_points=layer.input_zero_points,
+        input_multipliers=layer.input_multipliers,
+        input_shifts=layer.input_shifts,
+        left_shift=layer.left_shift,
+        **arguments,
+    )
+
+
+def run_pool(layer: Pool, x: Pixels) -> Pixels:
+    """Take the mean or the maximum of every window."""
+    kernel = engine.average_pool2d if layer.kind == "average" else engine.max_pool2d
+    return kernel(
+        x,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        minimum=layer.minimum,
+        maximum=layer.maximum,
+    )
+
+
+def run_pad(layer: Pad, x: Pixels) -> Pixels:
+    """Surround with the zero point."""
+    return engine.pad(x, layer.padding, layer.zero_point)
+
+
+def run_reshape(layer: Reshape, x: Pixels) -> Pixels:
+    """Keep the bytes; the caller gives them the output's shape."""
+    return x
+
+
+def run_softmax(layer: Softmax, x: Pixels) -> Pixels:
+    """Normalise over the channels."""
+    return engine.softmax(
+        x,
+        beta_multiplier=layer.beta_multiplier,
+        beta_shift=layer.beta_shift,
+        minimum_difference=layer.minimum_difference,
+    )
+
+
+KERNELS: dict[type, Callable[..., Pixels]] = {
+    Add: run_add,
+    Conv: run_conv,
+    Pad: run_pad,
+    Pool: run_pool,
+    Reshape: run_reshape,
+    Softmax: run_softmax,
+}
+"""What runs each kind of layer."""
