@@ -1,0 +1,1 @@
+"""Synthesizable hardware of MMSP, one package per block."""

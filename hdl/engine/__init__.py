@@ -1,0 +1,5 @@
+"""The neural engine: a weight-stationary multiplier array run by a program stream."""
+
+from hdl.engine.engine import Engine
+
+__all__ = ["Engine"]

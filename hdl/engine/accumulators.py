@@ -1,0 +1,129 @@
+"""The accumulator store: partial sums of a stripe of pixels between passes."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hdl.config import ChipConfig
+from hdl.engine.array import SUM_BITS
+
+__all__ = ["ACCUMULATOR_BITS", "AccumulatorTag", "Accumulators", "accumulated"]
+
+ACCUMULATOR_BITS = 32
+
+
+class AccumulatorTag(data.Struct):
+    """What becomes of a sum."""
+
+    pixel: 16
+    """Accumulator index within the stripe."""
+    first: 1
+    """Start afresh; nothing is read."""
+    last: 1
+    """Leave through `Accumulators.o`; nothing is stored."""
+    maximum: 1
+    """Keep the larger value instead of the sum."""
+    skip: 1
+    """Maximum: the tap lies outside of the tensor and does not count."""
+
+
+def accumulated(rows: int) -> data.StructLayout:
+    """A finished pixel: ``total`` of all passes; ``latest``, the last pass alone; ``previous``."""
+    return data.StructLayout(
+        {
+            "total": data.ArrayLayout(signed(ACCUMULATOR_BITS), rows),
+            "latest": data.ArrayLayout(signed(9), rows),
+            "previous": data.ArrayLayout(signed(9), rows),
+        }
+    )
+
+
+class Accumulators(wiring.Component):
+    """Adds each pass to what earlier passes left, one pixel of all rows a cycle.
+
+    The tag precedes its sums by one cycle of `advance`, so that the store can be read meanwhile.
+
+    Members
+    -------
+    advance : In(1)
+        Everything moves; low exactly while `o` waits.
+    tag, tag_valid : In
+        Tag of the operands in the array.
+    sums : In
+        Sums of the step whose tag came one `advance` earlier.
+    o : Out(stream)
+        Finished pixels, see `accumulated`.
+    in_flight : Out(1)
+        A step is in the pipeline, or a finished pixel waits.
+    """
+
+    def __init__(self, config: ChipConfig):
+        self.config = config
+        super().__init__(
+            {
+                "advance": Out(1),
+                "tag": In(AccumulatorTag),
+                "tag_valid": In(1),
+                "sums": In(data.ArrayLayout(signed(SUM_BITS), config.rows)),
+                "o": Out(stream.Signature(accumulated(config.rows))),
+                "in_flight": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the store and its read-modify-write loop."""
+        m = Module()
+        rows, depth = self.config.rows, self.config.accumulator_depth
+        index_bits = ceil_log2(depth)
+        m.submodules.store = store = Memory(
+            shape=signed(ACCUMULATOR_BITS * rows).width, depth=depth, init=[]
+        )
+        write = store.write_port()
+        # Consecutive steps may hit the same pixel: the read sees the write of the same edge.
+        read = store.read_port(transparent_for=(write,))
+
+        tag, valid = Signal(AccumulatorTag), Signal()
+        with m.If(self.advance):
+            m.d.sync += [tag.eq(self.tag), valid.eq(self.tag_valid)]
+        m.d.comb += [
+            self.advance.eq(~self.o.valid | self.o.ready),
+            self.in_flight.eq(valid | self.o.valid),
+            read.en.eq(self.advance & self.tag_valid & ~self.tag.first),
+            read.addr.eq(self.tag.pixel[:index_bits]),
+        ]
+
+        totals, previous = [], []
+        lowest = -(1 << (ACCUMULATOR_BITS - 1))
+        for r in range(rows):
+            old = Signal(signed(ACCUMULATOR_BITS), name=f"old_{r}")
+            new = Signal(signed(ACCUMULATOR_BITS), name=f"new_{r}")
+            stored = read.data[ACCUMULATOR_BITS * r : ACCUMULATOR_BITS * (r + 1)].as_signed()
+            m.d.comb += old.eq(stored)
+            with m.If(tag.maximum):
+                with m.If(tag.skip):
+                    m.d.comb += new.eq(Mux(tag.first, lowest, old))
+                with m.Else():
+                    keep = ~tag.first & (old > self.sums[r])
+                    m.d.comb += new.eq(Mux(keep, old, self.sums[r]))
+            with m.Else():
+                m.d.comb += new.eq(Mux(tag.first, 0, old) + self.sums[r])
+            totals.append(new)
+            previous.append(old)
+
+        m.d.comb += [
+            write.en.eq(self.advance & valid & ~tag.last),
+            write.addr.eq(tag.pixel[:index_bits]),
+            write.data.eq(Cat(totals)),
+        ]
+        with m.If(self.advance):
+            m.d.sync += self.o.valid.eq(valid & tag.last)
+            with m.If(valid & tag.last):
+                for r in range(rows):
+                    m.d.sync += [
+                        self.o.p.total[r].eq(totals[r]),
+                        self.o.p.latest[r].eq(self.sums[r]),
+                        self.o.p.previous[r].eq(previous[r]),
+                    ]
+        return m

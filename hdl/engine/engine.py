@@ -1,0 +1,206 @@
+"""The neural engine: runs a whole network from a program stream, start to done."""
+
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, flipped
+
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.engine.accumulators import Accumulators, AccumulatorTag
+from hdl.engine.align import Align
+from hdl.engine.array import MacArray
+from hdl.engine.descriptor import Descriptor, Feed, Operation, Reduction
+from hdl.engine.drain import Drain
+from hdl.engine.fetch import Fetch
+from hdl.engine.loader import Loader
+from hdl.engine.memory import ActivationMemory, HostPort
+from hdl.engine.parameters import ParameterStore
+from hdl.engine.serial import Serial
+from hdl.engine.walker import Walker
+
+__all__ = ["Engine"]
+
+
+class Engine(wiring.Component):
+    """Loader, front end, array, accumulators, drain and activation memory, and their sequencing.
+
+    The front end (`Walker`, `Fetch`, `Align`) and the back end (`MacArray`, `Accumulators`) are two
+    pipelines that stall apart: the front waits for weight tiles, the back for the drain.
+
+    Members
+    -------
+    start : In(1)
+        Run the program at `program`; only while not `busy`.
+    program : In
+        MRAM word address of the first descriptor.
+    busy : Out(1)
+        High from the cycle after `start` until the last result is in the activation memory.
+    layer_done : Out(1)
+        Pulse at the end of each job.
+    words, address, keep, rewind, seek, stop
+        Towards the weight cache; see `hdl.mram.cache.WeightCache`.
+    host : In(HostPort)
+        Activation memory, while not `busy`.
+    mac_active, wait_weights, wait_drain : Out(1)
+        For counting cycles: a product enters the array; the front waits for a tile; the back waits
+        for the drain.
+    """
+
+    def __init__(self, config: ChipConfig):
+        self.config = config
+        address = unsigned(config.mram_address_bits)
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(address),
+                "busy": Out(1),
+                "layer_done": Out(1),
+                "words": In(stream.Signature(unsigned(8 * MRAM_WORD_BYTES))),
+                "address": In(address),
+                "keep": Out(1),
+                "rewind": Out(1),
+                "seek": Out(stream.Signature(address)),
+                "stop": Out(1),
+                "host": In(HostPort(config)),
+                "mac_active": Out(1),
+                "wait_weights": Out(1),
+                "wait_drain": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Connect the parts."""
+        m = Module()
+        config = self.config
+        m.submodules.loader = loader = Loader(config)
+        m.submodules.walker = walker = Walker(config)
+        m.submodules.fetch = fetch = Fetch(config)
+        m.submodules.align = align = Align(config)
+        m.submodules.array = array = MacArray(config)
+        m.submodules.accumulators = accumulators = Accumulators(config)
+        m.submodules.parameters = parameters = ParameterStore(config)
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.serial = serial = Serial(config)
+        m.submodules.memory = memory = ActivationMemory(config)
+
+        # --- program stream -----------------------------------------------------------------------
+        wiring.connect(m, flipped(self.words), loader.words)
+        wiring.connect(m, loader.parameters, parameters.i)
+        wiring.connect(m, loader.tiles, array.tile)
+        wiring.connect(m, loader.table, serial.table)
+        m.d.comb += [
+            loader.start.eq(self.start),
+            loader.program.eq(self.program),
+            loader.address.eq(self.address),
+            self.keep.eq(loader.keep),
+            self.rewind.eq(loader.rewind),
+            self.seek.valid.eq(loader.seek.valid),
+            self.seek.payload.eq(loader.seek.payload),
+            self.stop.eq(loader.stop),
+        ]
+
+        # --- sequencing: one job at a time; the loader is one ahead -----------------------------------
+        job, running = Signal(Descriptor), Signal()
+        is_softmax, begin, done = Signal(), Signal(), Signal()
+        m.d.comb += [
+            loader.taken.eq(loader.job_valid & ~running),
+            loader.running.eq(running),
+            is_softmax.eq(job.operation == Operation.SOFTMAX),
+            walker.job.eq(job),
+            fetch.job.eq(job),
+            align.job.eq(job),
+            drain.job.eq(job),
+            serial.job.eq(job),
+            walker.start.eq(begin & ~is_softmax),
+            drain.start.eq(begin & ~is_softmax),
+            serial.start.eq(begin & is_softmax),
+            done.eq(running & ~begin & ~drain.busy & ~serial.busy),
+            self.layer_done.eq(done),
+        ]
+        m.d.sync += begin.eq(loader.taken)
+        with m.If(loader.taken):
+            m.d.sync += [job.eq(loader.job), running.eq(1)]
+        with m.Elif(done):
+            m.d.sync += running.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(loader.ended & ~running & ~loader.job_valid):
+            m.d.sync += self.busy.eq(0)
+
+        # --- front end ----------------------------------------------------------------------------
+        front, back = Signal(), Signal()
+        entering, tile_missing = Signal(), Signal()
+        tag = fetch.tag
+        m.d.comb += [
+            back.eq(accumulators.advance),
+            tile_missing.eq(fetch.tag_valid & tag.mac & tag.new_tile & ~array.full),
+            front.eq(back & ~tile_missing),
+            entering.eq(front & fetch.tag_valid & tag.mac),
+            walker.advance.eq(front),
+            fetch.advance.eq(front),
+            fetch.step.eq(walker.step),
+            fetch.valid.eq(walker.busy),
+            align.step.eq(tag),
+            align.history.eq(fetch.history),
+            array.lanes.eq(align.lanes),
+            array.window.eq(align.window),
+            array.broadcast.eq(job.feed != Feed.WINDOW),
+            array.load.eq(entering),
+            array.swap.eq(entering & tag.new_tile),
+        ]
+
+        # --- back end -----------------------------------------------------------------------------
+        operand_tag, operand_valid = Signal(AccumulatorTag), Signal()
+        with m.If(back):
+            m.d.sync += [
+                operand_valid.eq(entering),
+                operand_tag.pixel.eq(tag.pixel),
+                operand_tag.first.eq(tag.first),
+                operand_tag.last.eq(tag.last),
+                operand_tag.maximum.eq(job.reduction == Reduction.MAX),
+                operand_tag.skip.eq(~fetch.inside),
+            ]
+        m.d.comb += [
+            array.advance.eq(back & operand_valid),
+            accumulators.tag.eq(operand_tag),
+            accumulators.tag_valid.eq(operand_valid),
+            accumulators.sums.eq(array.sums),
+            parameters.slice.eq(drain.slice),
+            parameters.release.eq(drain.release),
+            drain.channels.eq(parameters.channels),
+            drain.parameters_full.eq(parameters.full),
+        ]
+        wiring.connect(m, accumulators.o, drain.i)
+
+        # --- activation memory --------------------------------------------------------------------
+        wiring.connect(m, flipped(self.host), memory.host)
+        for b, read in enumerate(memory.reads):
+            m.d.comb += [
+                read.enable.eq(fetch.banks[b].enable | serial.banks[b].enable),
+                read.address.eq(
+                    Mux(serial.busy, serial.banks[b].address, fetch.banks[b].address)
+                ),
+                fetch.banks[b].data.eq(read.data),
+                serial.banks[b].data.eq(read.data),
+            ]
+        sink, source = memory.write.word, Mux(serial.busy, serial.write.word.valid, 0)
+        m.d.comb += [
+            sink.valid.eq(source | drain.write.word.valid),
+            sink.payload.eq(
+                Mux(serial.busy, serial.write.word.payload, drain.write.word.payload)
+            ),
+            drain.write.word.ready.eq(sink.ready & ~serial.busy),
+            serial.write.word.ready.eq(sink.ready & serial.busy),
+            self.mac_active.eq(entering),
+            self.wait_weights.eq(back & tile_missing),
+            self.wait_drain.eq(~back),
+        ]
+        m.d.comb += [
+            Assert(~(self.start & self.busy), "started while busy"),
+            Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
+            Assert(~(serial.busy & drain.busy), "two jobs at once"),
+            Assert(
+                ~(done & (fetch.in_flight | accumulators.in_flight | walker.busy)),
+                "a job ended with steps in flight",
+            ),
+        ]
+        return m

@@ -1,0 +1,215 @@
+"""The front of the program: reads the stream and hands every word to whom it belongs."""
+
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.engine.array import TileWord
+from hdl.engine.descriptor import (
+    DESCRIPTOR_WORDS,
+    SOFTMAX_TABLE_WORDS,
+    Descriptor,
+    Feed,
+    Operation,
+    parameter_words,
+)
+
+__all__ = ["Loader"]
+
+WORD = unsigned(8 * MRAM_WORD_BYTES)
+
+
+class Loader(wiring.Component):
+    """Runs ahead of the computation: descriptors, parameters and weight tiles in stream order.
+
+    While a job computes, the loader fills the shadow weights and the spare parameter bank, and as
+    soon as a job's stream is consumed it reads the next descriptor and its first tile, so that
+    loading hides behind computing across jobs as well.
+
+    Members
+    -------
+    start : In(1)
+        Begin the program at `program`.
+    program : In
+        MRAM word address of the first descriptor.
+    words : In(stream)
+        The program stream, from the weight cache.
+    address : In
+        MRAM address of the word that `words` offers.
+    keep, rewind : Out(1)
+        Tiles of a group serve several stripes: keep them, then go back to them.
+    seek : Out(stream)
+        Start of the program, or of a group too large to keep.
+    stop : Out(1)
+        The program has ended.
+    job, job_valid : Out
+        The descriptor read last; holds until `taken`.
+    taken : In(1)
+        The job has begun.
+    running : In(1)
+        A job is being computed.
+    ended : Out(1)
+        The END descriptor has been read; until the next `start`.
+    parameters, tiles, table : Out(stream)
+        Parameter words, weight tiles, softmax tables.
+    """
+
+    def __init__(self, config: ChipConfig):
+        self.config = config
+        address = unsigned(config.mram_address_bits)
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(address),
+                "words": In(stream.Signature(WORD)),
+                "address": In(address),
+                "keep": Out(1),
+                "rewind": Out(1),
+                "seek": Out(stream.Signature(address)),
+                "stop": Out(1),
+                "job": Out(Descriptor),
+                "job_valid": Out(1),
+                "taken": In(1),
+                "running": In(1),
+                "ended": Out(1),
+                "parameters": Out(stream.Signature(WORD)),
+                "tiles": Out(stream.Signature(TileWord)),
+                "table": Out(stream.Signature(WORD)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the state machine and the tile counters."""
+        m = Module()
+        config, job, words = self.config, self.job, self.words
+        tile, chunks = self.tiles.p, -(-config.rows // config.lanes)
+
+        raw = Signal(8 * MRAM_WORD_BYTES * DESCRIPTOR_WORDS)
+        index = Signal(range(max(DESCRIPTOR_WORDS, SOFTMAX_TABLE_WORDS)))
+        m.d.comb += job.as_value().eq(raw)
+        with m.If(self.taken):
+            m.d.sync += self.job_valid.eq(0)
+
+        group, stripe = Signal(10), Signal(12)
+        outer_rows, outer_cols, inner = Signal(8), Signal(8), Signal(12)
+        chunk = Signal(range(max(chunks, 2)))
+        word, tile_words = Signal(5), Signal(5)
+        lanes = Signal(5)
+        group_address = Signal(config.mram_address_bits)
+        fresh = Signal()  # the group's first tile word is next
+        inner_end, passes_end, stripes_end = Signal(), Signal(), Signal()
+        full_lanes = Mux(
+            chunk == chunks - 1, config.rows - (chunks - 1) * config.lanes, config.lanes
+        )
+        m.d.comb += [
+            inner_end.eq(inner == job.inner_last),
+            passes_end.eq(
+                inner_end & (outer_cols == job.cols_passes_last)
+                & (outer_rows == job.rows_passes_last)
+            ),
+            stripes_end.eq(stripe == job.stripes_last),
+            tile_words.eq((lanes + config.lanes_per_word - 1) >> ceil_log2(config.lanes_per_word)),
+        ]  # fmt: skip
+        with m.Switch(job.feed):
+            with m.Case(Feed.WINDOW):
+                m.d.comb += lanes.eq(3 * config.window_rows)
+            with m.Case(Feed.PACKED):
+                m.d.comb += lanes.eq(Mux(inner_end, job.lanes_last, job.packed_lanes))
+            with m.Default():
+                m.d.comb += lanes.eq(Mux(inner_end, job.lanes_last, full_lanes))
+
+        moved = Signal()
+        m.d.comb += moved.eq(words.valid & words.ready)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.comb += [self.seek.valid.eq(1), self.seek.payload.eq(self.program)]
+                    m.d.sync += [self.ended.eq(0), index.eq(0)]
+                    m.next = "DESCRIPTOR"
+            with m.State("DESCRIPTOR"):
+                m.d.comb += words.ready.eq(~self.job_valid)
+                with m.If(moved):
+                    m.d.sync += [
+                        raw.word_select(index, words.payload.shape().width).eq(words.payload),
+                        index.eq(index + 1),
+                    ]
+                    with m.If(index == DESCRIPTOR_WORDS - 1):
+                        m.d.sync += index.eq(0)
+                        m.next = "DECODE"
+            with m.State("DECODE"):
+                m.d.sync += [group.eq(0), stripe.eq(0), fresh.eq(1)]
+                with m.Switch(job.operation):
+                    with m.Case(Operation.JOB):
+                        m.d.sync += self.job_valid.eq(1)
+                        m.next = "PARAMETERS"
+                    with m.Case(Operation.SOFTMAX):
+                        m.d.sync += self.job_valid.eq(1)
+                        m.next = "TABLE"
+                    with m.Default():
+                        m.d.comb += self.stop.eq(1)
+                        m.d.sync += self.ended.eq(1)
+                        m.next = "IDLE"
+            with m.State("TABLE"):
+                # The unit may still read the table of the job before.
+                m.d.comb += [
+                    self.table.valid.eq(words.valid & ~self.job_valid),
+                    self.table.payload.eq(words.payload),
+                    words.ready.eq(self.table.ready & ~self.job_valid),
+                ]
+                with m.If(moved):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == SOFTMAX_TABLE_WORDS - 1):
+                        m.d.sync += index.eq(0)
+                        m.next = "DESCRIPTOR"
+            with m.State("PARAMETERS"):
+                m.d.comb += [
+                    self.parameters.valid.eq(words.valid),
+                    self.parameters.payload.eq(words.payload),
+                    words.ready.eq(self.parameters.ready),
+                ]
+                with m.If(moved):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == parameter_words(config.rows) - 1):
+                        m.d.sync += index.eq(0)
+                        m.next = "TILES"
+            with m.State("TILES"):
+                m.d.comb += [
+                    self.keep.eq(~stripes_end & ~job.refetch),
+                    tile.data.eq(words.payload),
+                    tile.ones.eq(job.ones),
+                    tile.last.eq(job.ones | (word == tile_words - 1)),
+                    self.tiles.valid.eq(words.valid | job.ones),
+                    words.ready.eq(self.tiles.ready & ~job.ones),
+                ]
+                with m.If(fresh):
+                    m.d.sync += group_address.eq(self.address)
+                with m.If(self.tiles.valid & self.tiles.ready):
+                    m.d.sync += [word.eq(word + 1), fresh.eq(0)]
+                    with m.If(tile.last):
+                        m.d.sync += [word.eq(0), inner.eq(inner + 1)]
+                        m.d.sync += chunk.eq(Mux(chunk == chunks - 1, 0, chunk + 1))
+                        with m.If(inner_end):
+                            m.d.sync += [inner.eq(0), chunk.eq(0), outer_cols.eq(outer_cols + 1)]
+                            with m.If(outer_cols == job.cols_passes_last):
+                                m.d.sync += [outer_cols.eq(0), outer_rows.eq(outer_rows + 1)]
+                        with m.If(passes_end):
+                            m.d.sync += [outer_rows.eq(0), stripe.eq(stripe + 1)]
+                            with m.If(~stripes_end):
+                                with m.If(~job.ones):
+                                    m.next = "AGAIN"
+                            with m.Else():
+                                m.d.sync += [stripe.eq(0), group.eq(group + 1), fresh.eq(1)]
+                                m.next = "PARAMETERS"
+                                with m.If(group == job.groups_last):
+                                    m.next = "DESCRIPTOR"
+            with m.State("AGAIN"):
+                with m.If(job.refetch):
+                    m.d.comb += [self.seek.valid.eq(1), self.seek.payload.eq(group_address)]
+                with m.Else():
+                    m.d.comb += self.rewind.eq(1)
+                m.next = "TILES"
+
+        m.d.comb += Assert(~(self.start & self.running), "started while running")
+        return m
