@@ -27,7 +27,7 @@ class Softmax(wiring.Component):
     """Exponentials from a table, their sum, its reciprocal, and the products of both.
 
     Bit-exact with `models.engine.softmax` for the table of `models.engine.softmax_exponentials`.
-    A vector of ``n`` values takes ``3 * n + 31 + z`` cycles from ``start`` to the end of ``busy``
+    A vector of ``n`` values takes ``3 * n + 28 + z`` cycles from ``start`` to the end of ``busy``
     if nothing stalls, where ``z`` is 12 - floor(log2(sum of exponentials)), 0 to 12.  It has one
     multiplier, of 32 x 32 bits.
 
