@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.config import ChipConfig
-from hdl.mram.array import MRAM_WORD_BITS
-from hdl.mram.macro import MramReadSignature
+from hdl.mram.macro import MRAM_WORD_BITS, MramReadSignature
 
 __all__ = ["RingControl", "WeightCache"]
 
@@ -137,6 +136,9 @@ class RingControl(wiring.Component):
             to_read.eq(read - base),
             to_stored.eq(stored - base),
             arriving.eq(requested - stored),
+        ]
+        # Clocked: settled values, not those in the middle of a simulator's delta cycles.
+        m.d.sync += [
             Assert(~(self.rewind & transfer), "rewind in the cycle of a transfer"),
             Assert(~self.enable | self.mram_ready, "read from a sleeping MRAM"),
             Assert(held <= capacity, "more words requested than the ring holds"),
@@ -164,8 +166,8 @@ class WeightCache(wiring.Component):
     Members
     -------
     seek : In(stream.Signature(unsigned(config.mram_address_bits)))
-        Forget everything, and stream from this MRAM word address; always ready.  Reads in flight are discarded
-        when they return.  From the next cycle ``o`` belongs to the new stream.
+        Forget everything, and stream from this MRAM word address; always ready.  Reads in flight
+        are discarded when they return.  From the next cycle ``o`` belongs to the new stream.
     stop : In(1)
         Pulse: fetch no more, and let the MRAM sleep, until the next seek.  What is in the ring
         stays on offer.  A seek in the same cycle wins.

@@ -1,13 +1,15 @@
 """Behavioural model of the MRAM macro: what a foundry's memory compiler would deliver."""
 
-from amaranth.hdl import Assert, Cat, Module, Signal
+from amaranth.hdl import Assert, Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.config import ChipConfig
-from hdl.mram.array import MRAM_WORD_BITS, MramArray
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
 
-__all__ = ["MramMacro", "MramReadSignature", "MramWriteSignature"]
+__all__ = ["MRAM_WORD_BITS", "MramMacro", "MramReadSignature", "MramWriteSignature"]
+
+MRAM_WORD_BITS = 8 * MRAM_WORD_BYTES
 
 
 class MramReadSignature(wiring.Signature):
@@ -95,11 +97,14 @@ class MramMacro(wiring.Component):
         m = Module()
         config = self.config
 
-        m.submodules.array = array = MramArray(config.mram_words)
+        m.submodules.array = array = Memory(
+            shape=unsigned(MRAM_WORD_BITS), depth=config.mram_words, init=[]
+        )
+        write_port, read_port = array.write_port(), array.read_port()
         m.d.comb += [
-            array.write_enable.eq(self.write.enable),
-            array.write_address.eq(self.write.address),
-            array.write_data.eq(self.write.data),
+            write_port.en.eq(self.write.enable),
+            write_port.addr.eq(self.write.address),
+            write_port.data.eq(self.write.data),
         ]
 
         awake_cycles = Signal(range(config.mram_wakeup + 1))
@@ -120,15 +125,18 @@ class MramMacro(wiring.Component):
             enable, address = enable_delayed, address_delayed
             pending.append(enable)
         m.d.comb += [
-            array.read_enable.eq(enable),
-            array.read_address.eq(address),
-            self.read.data.eq(array.read_data),
+            read_port.en.eq(enable),
+            read_port.addr.eq(address),
+            self.read.data.eq(read_port.data),
         ]
         m.d.sync += self.read.valid.eq(enable)
 
-        m.d.comb += [
+        # Clocked: settled values, not those in the middle of a simulator's delta cycles.
+        m.d.sync += [
             Assert(~self.read.enable | self.read.ready, "read from a sleeping MRAM"),
-            Assert(self.read.power | ~Cat(*pending, self.read.valid).any(),
-                   "MRAM power removed before a read returned"),
-        ]  # fmt: skip
+            Assert(
+                self.read.power | ~Cat(*pending, self.read.valid).any(),
+                "MRAM power removed before a read returned",
+            ),
+        ]
         return m
