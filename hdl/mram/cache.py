@@ -33,6 +33,8 @@ class RingControl(wiring.Component):
         Takes it.
     power, mram_ready, enable, request, arrived
         The MRAM's ``power``, ``ready``, ``enable``, ``address`` and ``valid``.
+    in_flight : Out(range(config.mram_latency + 1))
+        Reads that have not returned yet.
     write : Out(1)
         Store the arriving word (it may belong to a stream that a seek has left).
     write_slot, read_slot : Out(log2(capacity))
@@ -69,6 +71,7 @@ class RingControl(wiring.Component):
                 "enable": Out(1),
                 "request": Out(address),
                 "arrived": In(1),
+                "in_flight": Out(range(config.mram_latency + 1)),
                 "write": Out(1),
                 "write_slot": Out(slot),
                 "read_slot": Out(slot),
@@ -85,8 +88,8 @@ class RingControl(wiring.Component):
         base, read, stored, requested = (
             Signal(bits, name=name) for name in ("base", "read", "stored", "requested")
         )
-        # Reads in flight, and how many of them, the oldest ones, belong to an abandoned stream.
-        in_flight = Signal(range(self.config.mram_latency + 1))
+        # How many of the reads in flight, the oldest ones, belong to a stream that a seek has left.
+        in_flight = self.in_flight
         abandoned = Signal.like(in_flight)
 
         seek = self.seek.valid
