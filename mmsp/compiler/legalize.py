@@ -30,6 +30,9 @@ ADD_LEFT_SHIFT = 20
 SOFTMAX_OUTPUT = (1 / 256, -128)
 """Scale and zero point that an int8 softmax must have."""
 
+LARGEST_SOFTMAX = 4096
+"""Values whose exponentials a 32-bit Q12.19 sum holds."""
+
 PIXEL_DIMENSIONS = 3
 
 
@@ -41,16 +44,21 @@ def legalize(graph: Graph) -> list[Layer]:
     InputError
         When the engine cannot run the graph: one sentence that names the node and the reason.
     """
-    layers = []
+    if not graph.nodes:
+        raise InputError(f"{graph.name} has no operators")
+    layers: list[Layer] = []
+    written = set(graph.inputs)
     for node in graph.nodes:
-        layers.extend(legalize_node(graph, node))
-    produced = {layer.output for layer in layers} | set(graph.inputs)
-    for layer in layers:
-        for name in layer.inputs if isinstance(layer, Add) else (layer.input,):
-            if name not in produced:
-                raise InputError(f"node {layer.name!r} reads {name!r}, which no node writes")
+        for layer in legalize_node(graph, node):
+            for name in layer.inputs if isinstance(layer, Add) else (layer.input,):
+                if name not in written:
+                    raise InputError(f"node {node.name!r} reads {name!r} before a node writes it")
+            if layer.output in written:
+                raise InputError(f"node {node.name!r} writes {layer.output!r} a second time")
+            written.add(layer.output)
+            layers.append(layer)
     for name in graph.outputs:
-        if name not in produced:
+        if name not in written:
             raise InputError(f"output {name!r} of {graph.name} is written by no node")
     return layers
 
@@ -188,6 +196,8 @@ def legalize_reshape(operands: Operands) -> list[Layer]:
 def legalize_softmax(operands: Operands) -> list[Layer]:
     """SOFTMAX over the last dimension, int8 to int8."""
     source, output = operands.activation(0), operands.output()
+    if source.pixels[2] > LARGEST_SOFTMAX:
+        raise InputError(f"{source.pixels[2]} values exceed the limit of {LARGEST_SOFTMAX}")
     if source.shape != output.shape:
         raise InputError(f"the output has shape {output.shape}, and the input {source.shape}")
     if operands.per_tensor(output) != SOFTMAX_OUTPUT:

@@ -40,8 +40,8 @@ class Field:
 
     def read(self, options: Any) -> Any:
         """Value of the attribute."""
-        values = tuple(self.kind(getattr(options, member)()) for member in self.members)
-        return values if len(values) > 1 else values[0]
+        values = [self.kind(getattr(options, member)()) for member in self.members]
+        return tuple(values) if len(values) > 1 else values[0]
 
     def write(self, value: Any, builder: flatbuffers.Builder) -> dict[str, Any]:
         """Values of the members."""
