@@ -175,6 +175,27 @@ def test_accumulator_wraps(taps, weight):
     assert wraps == (taps > 65_793 and (weight == -128 or taps > 66_311))
 
 
+def test_large_accumulators_keep_every_unit():
+    """A bias cancels sums beyond 2**24, where single precision would have lost the last bits."""
+    rng = np.random.default_rng(SEED)
+    x = rng.integers(-128, 0, (1, 5000)).astype(np.int8)
+    weights = rng.integers(-128, 0, (16, 5000)).astype(np.int8)
+    sums = weights.astype(np.int64) @ (x[0].astype(np.int64) - 127)
+    assert sums.min() > 1 << 24
+    graph = single_operator(
+        "FULLY_CONNECTED",
+        [activation_tensor("x", x.shape, 1.0, 127)],
+        [
+            constant("weights", weights, (1.0,)),
+            constant("bias", (np.arange(16) - sums).astype(np.int32), (1.0,)),
+        ],
+        activation_tensor("y", (1, 16), 1.0, 0),
+        {"activation": "NONE", "weights_format": "DEFAULT", "keep_dimensions": False},
+    )
+    golden, tflm = judge(graph, {"x": x})
+    assert golden.tolist() == tflm.tolist() == [list(range(16))]
+
+
 def test_softmax_of_many_values():
     """More than 511 values are fine while few of them are near the maximum."""
     rng = np.random.default_rng(SEED)

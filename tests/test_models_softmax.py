@@ -7,6 +7,14 @@ import pytest
 from gemmlowp import gemmlowp_exp, gemmlowp_high_mul, tflite_reciprocal, tflite_softmax
 
 from models import engine
+from models.engine.softmax import (
+    EXP_MINUS_ONE_EIGHTH,
+    EXP_OF_MINUS_POWER_OF_TWO,
+    FORTY_EIGHT_SEVENTEENTHS,
+    MINUS_THIRTY_TWO_SEVENTEENTHS,
+    ONE_THIRD,
+    exp_on_negative_values,
+)
 
 SEED = 2022
 
@@ -40,6 +48,26 @@ def test_exponentials_match_gemmlowp(input_scale):
         )
         counted = -difference >= parameter["minimum_difference"]
         assert table[difference] == (gemmlowp_exp(scaled) if counted else 0)
+
+
+def test_constants_are_their_definitions():
+    """Some are so fine that random arguments need not notice an error of one unit."""
+    assert round(math.exp(-1 / 8) * 2**31) == EXP_MINUS_ONE_EIGHTH
+    assert round(2**31 / 3) == ONE_THIRD
+    assert round(48 / 17 * 2**29) == FORTY_EIGHT_SEVENTEENTHS
+    assert round(-32 / 17 * 2**29) == MINUS_THIRTY_TWO_SEVENTEENTHS
+    for exponent, factor in EXP_OF_MINUS_POWER_OF_TWO.items():
+        assert round(math.exp(-(2.0**exponent)) * 2**31) == factor
+
+
+def test_exponential_matches_gemmlowp_everywhere():
+    """Arguments that no table asks for."""
+    rng = np.random.default_rng(SEED)
+    arguments = -np.exp2(rng.uniform(0, 31, 20_000)).astype(np.int64)
+    edges = [-(1 << bit) + offset for bit in range(32) for offset in (-1, 0, 1)]
+    arguments = np.clip(np.concatenate([arguments, edges]), -(1 << 31), 0)
+    expected = [gemmlowp_exp(argument) for argument in arguments.tolist()]
+    assert exp_on_negative_values(arguments).tolist() == expected
 
 
 @pytest.mark.parametrize("input_scale", SCALES)
