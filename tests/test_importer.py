@@ -149,7 +149,7 @@ def test_names_become_unique():
 def test_names_are_made_up():
     graph = small_network()
     nameless = write_tflite(graph).replace(b"image", b"\xff\0\0\0\0")
-    assert "\ufffd\0\0\0\0" in read_tflite(nameless, "odd").tensors
+    assert "\N{REPLACEMENT CHARACTER}" * 5 in read_tflite(nameless, "odd").tensors
     tensor = graph.tensors.pop("flat")
     graph.tensors[""] = replace(tensor, name="")
     nodes = [

@@ -245,8 +245,9 @@ def integers(values: Any) -> list[int]:
 
 
 def decode(text: bytes | None) -> str:
-    """Text of a flatbuffer string; names are labels, so bad UTF-8 is replaced."""
-    return (text or b"").decode(errors="replace")
+    """Text of a flatbuffer string; names are labels, so what cannot be printed is replaced."""
+    decoded = (text or b"").decode(errors="replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
 
 
 def unique_name(name: str, taken: set[str]) -> str:
