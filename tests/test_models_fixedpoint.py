@@ -52,6 +52,8 @@ def test_divide_by_power_of_two_matches_gemmlowp(exponent):
     values = [v for v in values if -(1 << 31) <= v < 1 << 31]
     expected = [gemmlowp_divide_by_pot(v, exponent) for v in values]
     assert np.array_equal(fixedpoint.rounding_divide_by_pot(values, exponent), expected)
+    # The form for hardware that docs/numerics.md gives: one adder, one shifter.
+    assert expected == [(v + half - (1 if v < 0 and exponent else 0)) >> exponent for v in values]
 
 
 def test_divide_by_power_of_two_rounds_ties_away_from_zero():
