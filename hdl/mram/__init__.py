@@ -1,6 +1,12 @@
 """The MRAM macro and the weight cache in front of it."""
 
 from hdl.mram.cache import WeightCache
-from hdl.mram.macro import MramMacro, MramReadSignature, MramWriteSignature
+from hdl.mram.macro import MRAM_WORD_BITS, MramMacro, MramReadSignature, MramWriteSignature
 
-__all__ = ["MramMacro", "MramReadSignature", "MramWriteSignature", "WeightCache"]
+__all__ = [
+    "MRAM_WORD_BITS",
+    "MramMacro",
+    "MramReadSignature",
+    "MramWriteSignature",
+    "WeightCache",
+]

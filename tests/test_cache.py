@@ -1,0 +1,141 @@
+# amaranth: UnusedElaboratable=no
+
+"""The weight cache: its sizes, its benches, and the proof of its pointers."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Assert, Cat, Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, flipped
+
+from hdl.config import ECP5, FULL, SMALL
+from hdl.mram import MRAM_WORD_BITS, MramMacro, MramWriteSignature, WeightCache
+from hdl.mram.cache import RingControl
+from verif.formal import prove
+from verif.sim import simulate
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"cache_kib": 3}, "cache_kib must be a power of two, not 3"),
+        ({"mram_kib": 48}, "mram_kib must be a power of two, not 48"),
+        ({"cache_kib": 128}, r"cache_kib must be at most half of mram_kib \(128\), not 128"),
+    ],
+)
+def test_rejects_sizes(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        WeightCache(replace(SMALL, **sizes))
+
+
+class CachedMram(wiring.Component):
+    """A cache and its macro: what the cache offers is only defined together with a memory."""
+
+    def __init__(self, config: ChipConfig):
+        self.config = config
+        super().__init__(
+            {
+                "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
+                "stop": In(1),
+                "o": Out(stream.Signature(unsigned(MRAM_WORD_BITS))),
+                "keep": In(1),
+                "rewind": In(1),
+                "address": Out(config.mram_address_bits),
+                "clear": In(1),
+                "reads": Out(32),
+                "power": Out(1),
+                "write": In(MramWriteSignature(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.cache = cache = WeightCache(self.config)
+        m.submodules.macro = macro = MramMacro(self.config)
+        wiring.connect(m, cache.mram, macro.read)
+        wiring.connect(m, flipped(self.write), macro.write)
+        wiring.connect(m, flipped(self.seek), cache.seek)
+        wiring.connect(m, cache.o, flipped(self.o))
+        m.d.comb += [
+            cache.stop.eq(self.stop),
+            cache.keep.eq(self.keep),
+            cache.rewind.eq(self.rewind),
+            cache.clear.eq(self.clear),
+            self.address.eq(cache.address),
+            self.reads.eq(cache.reads),
+            self.power.eq(cache.mram.power),
+        ]
+        return m
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    "config",
+    [
+        FULL,
+        replace(ECP5, name="ECP5_16", mram_latency=16, mram_wakeup=1, mram_kib=64),
+        SMALL,
+        replace(SMALL, name="SMALL_1", mram_latency=1, mram_wakeup=2, mram_kib=2),
+    ],
+    ids=lambda config: config.name,
+)
+def test_cache_matches_model(config):
+    simulate(
+        CachedMram(config),
+        bench="verif.tb_cache",
+        name=f"cached_mram_{config.name.lower()}",
+        parameters={
+            "latency": config.mram_latency,
+            "wakeup": config.mram_wakeup,
+            "capacity": config.cache_words,
+        },
+    )
+
+
+class RingAndMram(wiring.Component):
+    """`RingControl` with the MRAM's delay line; everything else may happen at any time."""
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__(
+            {
+                "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
+                "stop": In(1),
+                "keep": In(1),
+                "rewind": In(1),
+                "ready": In(1),
+                "clear": In(1),
+                "awake": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.control = control = RingControl(self.config)
+        returning = Signal(self.config.mram_latency)
+        m.d.sync += returning.eq(Cat(control.enable, returning))
+        m.d.comb += [
+            self.seek.ready.eq(control.seek.ready),
+            control.seek.valid.eq(self.seek.valid),
+            control.seek.payload.eq(self.seek.payload),
+            control.stop.eq(self.stop),
+            control.keep.eq(self.keep),
+            control.rewind.eq(self.rewind),
+            control.ready.eq(self.ready & ~self.rewind),
+            control.clear.eq(self.clear),
+            control.mram_ready.eq(self.awake & control.power),
+            control.arrived.eq(returning[-1]),
+        ]
+        m.d.sync += [
+            Assert(control.in_flight == sum(returning), "the counter lost a read"),
+            Assert(control.power | ~returning.any(), "asleep with reads in flight"),
+        ]
+        return m
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize("latency", [1, 3])
+def test_ring_invariants(latency):
+    config = replace(SMALL, mram_latency=latency, mram_kib=2)
+    prove(RingAndMram(config), name=f"ring_{latency}")
