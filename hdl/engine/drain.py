@@ -180,7 +180,7 @@ class Drain(wiring.Component):
         activations = []
         for i, unit in enumerate(units):
             activation = Signal(signed(8), name=f"activation_{i}")
-            offset = Signal(signed(33), name=f"offset_{i}")
+            offset = Signal(signed(32), name=f"offset_{i}")  # wraps, as in TFLM
             m.d.comb += [
                 offset.eq(unit.scaled + job.out_zero_point),
                 activation.eq(clamp(offset, job.out_min, job.out_max)),

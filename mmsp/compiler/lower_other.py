@@ -1,0 +1,242 @@
+"""Code generation for layers without weights: sums, pooling, padding, reshape, softmax."""
+
+import itertools
+
+import numpy as np
+
+from hdl.config import ChipConfig
+from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
+from mmsp.compiler.jobs import Job
+from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.compiler.lower_conv import (
+    Fields,
+    channel_groups,
+    lower_conv,
+    operand,
+    output,
+    stripes,
+    window_passes,
+)
+from mmsp.compiler.placement import Placement
+from mmsp.errors import InputError
+from models.engine import reciprocal, softmax_exponentials
+
+__all__ = ["lower_add", "lower_pad", "lower_pool", "lower_reshape", "lower_softmax"]
+
+IDENTITY_MULTIPLIER, IDENTITY_SHIFT = 1 << 30, 1
+"""TFLite's quantised multiplier of 1.0: rescaling by it changes nothing."""
+
+UNIT = (1, 1)
+
+
+def identity(zero_point: int = 0, minimum: int = -128, maximum: int = 127) -> Requantization:
+    """Requantisation that passes values through."""
+    return Requantization(
+        multiplier=np.array([IDENTITY_MULTIPLIER], np.int32),
+        shift=np.array([IDENTITY_SHIFT], np.int32),
+        zero_point=zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def ones_job(
+    index: int, fields: Fields, target: Placement, pixels: int,
+    requantization: Requantization, config: ChipConfig, *, bias: int = 0,
+) -> Job:  # fmt: skip
+    """A job of the window feed whose weights are all one."""
+    passes = (fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)
+    fields = {
+        "operation": Operation.JOB,
+        "feed": Feed.WINDOW,
+        "reduction": Reduction.SUM,
+        "drain": Drain.SCALE,
+        "ones": 1,
+        "stride_h": 1,
+        "stride_w": 1,
+        **stripes(pixels, passes, config),
+        **fields,
+    }
+    channels = target.pixel_words * config.rows
+    biases = np.full(channels, bias, np.int32)
+    return Job(layer=index, fields=fields, channels=channel_groups(biases, requantization, config))
+
+
+def lower_add(
+    layer: Add, index: int, sources: tuple[Placement, Placement], target: Placement,
+    config: ChipConfig,
+) -> list[Job]:  # fmt: skip
+    """Two passes, one an operand; the drain rescales both and their sum."""
+    height, width, _ = target.pixels
+    fields = window_passes(UNIT, UNIT, config) | output(
+        target, height, width, layer.requantization
+    )
+    fields |= {
+        "drain": Drain.ADD,
+        "rows_passes_last": 1,
+        "row_step": 0,
+        "in_h": height,
+        "in_w": width,
+        "a": operand(sources[0], layer.input_zero_points[0]),
+        "b": operand(sources[1], layer.input_zero_points[1]),
+        "a_multiplier": layer.input_multipliers[0],
+        "a_shift": layer.input_shifts[0],
+        "b_multiplier": layer.input_multipliers[1],
+        "b_shift": layer.input_shifts[1],
+        "left_shift": layer.left_shift,
+    }
+    return [ones_job(index, fields, target, height * width, layer.requantization, config)]
+
+
+def valid_taps(size: int, out: int, kernel: int, stride: int, before: int) -> list[tuple[int, int, int]]:
+    """Runs ``(start, length, taps)`` of output positions that see equally many input positions."""
+    starts = np.arange(out) * stride - before
+    taps = np.minimum(starts + kernel, size) - np.maximum(starts, 0)
+    runs, at = [], 0
+    for count, run in itertools.groupby(taps.tolist()):
+        length = len(list(run))
+        runs.append((at, length, count))
+        at += length
+    return runs
+
+
+def lower_pool(
+    layer: Pool, index: int, source: Placement, target: Placement, config: ChipConfig
+) -> list[Job]:
+    """Maximum: one pass a tap.  Mean: sums, divided by a count that may differ at the borders."""
+    out_h, out_w, _ = target.pixels
+    in_h, in_w, _ = source.pixels
+    common = {
+        "in_h": in_h,
+        "in_w": in_w,
+        "a": operand(source, 0),
+        "stride_h": layer.stride[0],
+        "stride_w": layer.stride[1],
+    }
+    (top, _), (left, _) = layer.padding
+    if layer.kind == "max":
+        clamp = identity(0, layer.minimum, layer.maximum)
+        fields = common | output(target, out_h, out_w, clamp)
+        fields |= window_passes(UNIT, UNIT, config)
+        fields |= {
+            "reduction": Reduction.MAX,
+            "rows_passes_last": layer.kernel[0] - 1,
+            "cols_passes_last": layer.kernel[1] - 1,
+            "row_step": 1,
+            "col_step": 1,
+            "pad_h": top,
+            "pad_w": left,
+        }
+        return [ones_job(index, fields, target, out_h * out_w, clamp, config)]
+
+    jobs = []
+    rows = valid_taps(in_h, out_h, layer.kernel[0], layer.stride[0], top)
+    columns = valid_taps(in_w, out_w, layer.kernel[1], layer.stride[1], left)
+    for (y, height, taps_h), (x, width, taps_w) in itertools.product(rows, columns):
+        count = taps_h * taps_w
+        multiplier, shift = reciprocal(count)
+        divide = Requantization(
+            multiplier=np.array([multiplier], np.int32),
+            shift=np.array([shift], np.int32),
+            zero_point=0,
+            minimum=layer.minimum,
+            maximum=layer.maximum,
+        )
+        fields = common | output(target, height, width, divide, y=y, x=x)
+        fields |= window_passes(layer.kernel, UNIT, config)
+        fields |= {
+            "drain": Drain.AVERAGE,
+            "pad_h": top - y * layer.stride[0],
+            "pad_w": left - x * layer.stride[1],
+        }
+        jobs.append(
+            ones_job(index, fields, target, height * width, divide, config, bias=count // 2)
+        )
+    return jobs
+
+
+def copy_job(
+    index: int, source: Placement, target: Placement, size: tuple[int, int], config: ChipConfig,
+    *, origin: tuple[int, int] = (0, 0), destination: tuple[int, int] = (0, 0),
+) -> Job:  # fmt: skip
+    """Copy ``size`` pixels from ``origin`` to ``destination``."""
+    fields = window_passes(UNIT, UNIT, config)
+    fields |= output(target, *size, identity(), y=destination[0], x=destination[1])
+    fields |= {
+        "in_h": size[0],
+        "in_w": size[1],
+        "a": operand(source, 0, y=origin[0], x=origin[1]),
+    }
+    return ones_job(index, fields, target, size[0] * size[1], identity(), config)
+
+
+def lower_pad(
+    layer: Pad, index: int, source: Placement, target: Placement, config: ChipConfig
+) -> list[Job]:
+    """Copy into a larger frame; what lies outside of the input reads as the zero point."""
+    (top, _), (left, _), (front, back) = layer.padding
+    height, width, _ = target.pixels
+    if front or back:
+        channels = source.pixels[2]
+        weights = np.zeros((channels + front + back, 1, 1, channels), np.int8)
+        weights[front + np.arange(channels), 0, 0, np.arange(channels)] = 1
+        move = Conv(
+            name=layer.name, op=layer.op, input=layer.input, output=layer.output,
+            weights=weights, bias=np.zeros(len(weights), np.int32), stride=UNIT, dilation=UNIT,
+            padding=layer.padding[:2], depthwise=False, input_zero_point=layer.zero_point,
+            requantization=identity(layer.zero_point),
+        )  # fmt: skip
+        return lower_conv(move, index, source, target, config)
+    passing = identity(layer.zero_point)
+    fields = window_passes(UNIT, UNIT, config) | output(target, height, width, passing)
+    fields |= {
+        "in_h": source.pixels[0],
+        "in_w": source.pixels[1],
+        "a": operand(source, layer.zero_point),
+        "pad_h": top,
+        "pad_w": left,
+    }
+    return [ones_job(index, fields, target, height * width, passing, config)]
+
+
+def lower_reshape(
+    layer: Reshape, index: int, source: Placement, target: Placement, config: ChipConfig
+) -> list[Job]:
+    """Move whole pixels, one run of a row at a time."""
+    (_, in_w, channels), (out_h, out_w, out_channels) = source.pixels, target.pixels
+    if channels != out_channels:
+        raise InputError(
+            f"node {layer.name!r} (RESHAPE) changes the channels from {channels} to "
+            f"{out_channels}: the engine moves whole pixels, so the last dimension must stay, "
+            f"unless the input of the network is reshaped or a FULLY_CONNECTED follows"
+        )
+    jobs, at, total = [], 0, out_h * out_w
+    while at < total:
+        run = min(in_w - at % in_w, out_w - at % out_w)
+        jobs.append(
+            copy_job(
+                index, source, target, (1, run), config,
+                origin=divmod(at, in_w), destination=divmod(at, out_w),
+            )  # fmt: skip
+        )
+        at += run
+    return jobs
+
+
+def lower_softmax(
+    layer: Softmax, index: int, source: Placement, target: Placement, config: ChipConfig
+) -> list[Job]:
+    """The serial path, with its table of exponentials."""
+    height, width, channels = target.pixels
+    fields = output(target, height, width, identity())
+    fields |= {
+        "operation": Operation.SOFTMAX,
+        "a": operand(source, 0),
+        "inner_last": channels - 1,
+    }
+    table = softmax_exponentials(
+        beta_multiplier=layer.beta_multiplier,
+        beta_shift=layer.beta_shift,
+        minimum_difference=layer.minimum_difference,
+    )
+    return [Job(layer=index, fields=fields, table=np.asarray(table, np.int64))]

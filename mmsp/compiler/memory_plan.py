@@ -1,0 +1,174 @@
+"""Activation memory plan: which tensors are packed, share a place, and where each lies."""
+
+from dataclasses import dataclass, replace
+
+from hdl.config import CONFIGS, ChipConfig
+from mmsp.compiler.feeds import can_pack
+from mmsp.compiler.layers import Add, Conv
+from mmsp.compiler.placement import Placement
+from mmsp.compiler.simplify import Simplified, inputs_of
+from mmsp.errors import InputError
+from mmsp.graph import Graph
+
+__all__ = ["Lifetime", "MemoryPlan", "plan_memory"]
+
+ROW_PHASE = 2
+"""Row phase of an output relative to its input: a 3-row window reads the other three banks."""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """First and last step in which a tensor's bytes matter; step -1 is before the first layer."""
+
+    first: int
+    last: int
+
+    def overlaps(self, other: "Lifetime") -> bool:
+        """Whether both are alive in some step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Placements and lifetimes of stored tensors, and the words they take in a bank at most."""
+
+    placements: dict[str, Placement]
+    lifetimes: dict[str, Lifetime]
+    words: int
+
+
+def plan_memory(graph: Graph, simplified: Simplified, config: ChipConfig) -> MemoryPlan:
+    """Place every stored tensor; largest first, each at the lowest address that is free.
+
+    Raises
+    ------
+    InputError
+        When the tensors that are alive together do not fit.
+    """
+    lifetimes = find_lifetimes(graph, simplified)
+    drafts = draft_placements(graph, simplified, config)
+    shared = find_in_place(graph, simplified, lifetimes)
+
+    merged: dict[str, Lifetime] = {}
+    for name, lifetime in lifetimes.items():
+        owner = follow(shared, name)
+        known = merged.get(owner, lifetime)
+        merged[owner] = Lifetime(
+            min(known.first, lifetime.first), max(known.last, lifetime.last)
+        )
+    placed: dict[str, Placement] = {}
+    order = sorted(merged, key=lambda n: (-drafts[n].words, merged[n].first, n))
+    for name in order:
+        neighbours = sorted(
+            (placed[other].base, placed[other].base + placed[other].words)
+            for other in placed
+            if merged[other].overlaps(merged[name])
+        )
+        base = 0
+        for start, end in neighbours:
+            if base + drafts[name].words <= start:
+                break
+            base = max(base, end)
+        placed[name] = replace(drafts[name], base=base)
+    top = max((p.base + p.words for p in placed.values()), default=0)
+    if top > config.bank_words:
+        raise does_not_fit(placed, config, top)
+    placements = {name: placed[follow(shared, name)] for name in lifetimes}
+    return MemoryPlan(placements, lifetimes, top)
+
+
+def find_lifetimes(graph: Graph, simplified: Simplified) -> dict[str, Lifetime]:
+    """Lifetimes by stored tensor; steps count `Simplified.layers`."""
+    end = len(simplified.layers)
+    first = {simplified.root(name): -1 for name in graph.inputs}
+    last = dict(first)
+    for step, (_, layer) in enumerate(simplified.layers):
+        for name in inputs_of(layer):
+            last[simplified.root(name)] = step
+        first[layer.output] = last[layer.output] = step
+    for name in graph.outputs:
+        last[simplified.root(name)] = end
+    return {name: Lifetime(first[name], last[name]) for name in first}
+
+
+def draft_placements(
+    graph: Graph, simplified: Simplified, config: ChipConfig
+) -> dict[str, Placement]:
+    """Layout and row phase of every stored tensor, at base 0."""
+    readers: dict[str, list] = {}
+    for _, layer in simplified.layers:
+        for name in inputs_of(layer):
+            readers.setdefault(simplified.root(name), []).append(layer)
+    outputs = {simplified.root(name) for name in graph.outputs}
+    drafts = {}
+    for name in (simplified.root(n) for n in graph.inputs):
+        pixels = simplified.pixels[name]
+        packed = (
+            bool(readers.get(name))
+            and name not in outputs
+            and all(
+                isinstance(layer, Conv) and can_pack(layer, pixels, config)
+                for layer in readers[name]
+            )
+        )
+        drafts[name] = Placement(
+            pixels=pixels, word_bytes=config.rows, packed=packed, base=0, row0=0
+        )
+    for _, layer in simplified.layers:
+        source = drafts[simplified.root(inputs_of(layer)[0])]
+        drafts[layer.output] = Placement(
+            pixels=simplified.pixels[layer.output],
+            word_bytes=config.rows,
+            packed=False,
+            base=0,
+            row0=(source.row0 + ROW_PHASE) % 4,
+        )
+    return drafts
+
+
+def find_in_place(
+    graph: Graph, simplified: Simplified, lifetimes: dict[str, Lifetime]
+) -> dict[str, str]:
+    """Sums that may overwrite an operand which nobody reads later: output -> operand."""
+    kept = {simplified.root(name) for name in (*graph.inputs, *graph.outputs)}
+    shared: dict[str, str] = {}
+    for step, (_, layer) in enumerate(simplified.layers):
+        if not isinstance(layer, Add) or layer.output in kept:
+            continue
+        for name in layer.inputs:
+            operand = simplified.root(name)
+            if operand not in kept and lifetimes[operand].last == step:
+                shared[layer.output] = operand
+                break
+    return shared
+
+
+def follow(shared: dict[str, str], name: str) -> str:
+    """The tensor whose place `name` takes."""
+    while name in shared:
+        name = shared[name]
+    return name
+
+
+def does_not_fit(placed: dict[str, Placement], config: ChipConfig, top: int) -> InputError:
+    """The sentence for a plan that is too large."""
+    bank_bytes = 4 * config.rows
+    worst = max(placed, key=lambda name: placed[name].base + placed[name].words)
+    needed, there = top * bank_bytes, config.bank_words * bank_bytes
+    larger = [
+        other.name
+        for other in CONFIGS.values()
+        if other.rows == config.rows and other.bank_words >= top
+    ] or [
+        other.name for other in CONFIGS.values() if other.activation_kib * 1024 >= 4 * needed
+    ]
+    advice = (
+        f"configuration {larger[0]} would fit it"
+        if larger
+        else f"no configuration has that much; the largest has "
+        f"{max(c.activation_kib for c in CONFIGS.values())} KiB"
+    )
+    return InputError(
+        f"activations do not fit configuration {config.name}: tensor {worst!r} would end at "
+        f"{needed} bytes, and {there} bytes are there; {advice}"
+    )

@@ -1,0 +1,111 @@
+"""From layers to a program: plan the memory, generate jobs, lay out the stream."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from mmsp.compiler.jobs import END_WORDS, Job, encode_job
+from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax
+from mmsp.compiler.legalize import legalize
+from mmsp.compiler.lower_conv import lower_conv
+from mmsp.compiler.lower_other import (
+    lower_add,
+    lower_pad,
+    lower_pool,
+    lower_reshape,
+    lower_softmax,
+)
+from mmsp.compiler.memory_plan import MemoryPlan, plan_memory
+from mmsp.compiler.simplify import inputs_of, simplify
+from mmsp.errors import InputError
+from mmsp.graph import Graph
+
+__all__ = ["Program", "compile_graph", "layer_macs"]
+
+LOWERINGS: dict[type, Callable[..., list[Job]]] = {
+    Conv: lower_conv,
+    Pad: lower_pad,
+    Pool: lower_pool,
+    Reshape: lower_reshape,
+    Softmax: lower_softmax,
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network compiled for one configuration.
+
+    ``words``: ``(n, 16)`` uint8, the program stream from MRAM word 0.  ``job_offsets``: first word
+    of each job.  ``layers`` are those of the graph; a layer that needs no job has none.
+    """
+
+    config: ChipConfig
+    graph: Graph
+    layers: list[Layer]
+    jobs: list[Job]
+    plan: MemoryPlan
+    storage: dict[str, str]
+    words: NDArray[np.uint8]
+    job_offsets: list[int]
+
+
+def compile_graph(graph: Graph, config: ChipConfig) -> Program:
+    """Compile a graph.
+
+    Raises
+    ------
+    InputError
+        When an operator is not supported, or weights or activations do not fit ``config``.
+    """
+    layers = legalize(graph)
+    simplified = simplify(graph, layers)
+    plan = plan_memory(graph, simplified, config)
+    jobs: list[Job] = []
+    for index, layer in simplified.layers:
+        sources = [plan.placements[simplified.root(name)] for name in inputs_of(layer)]
+        jobs.extend(lower(layer, index, sources, plan.placements[layer.output], config))
+
+    parts = [encode_job(job, config) for job in jobs] + [END_WORDS]
+    offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+    words = np.concatenate(parts)
+    if len(words) > config.mram_words:
+        raise InputError(
+            f"{graph.name} needs {len(words) * MRAM_WORD_BYTES} bytes of MRAM for program and "
+            f"weights, and configuration {config.name} has {config.mram_kib * 1024}"
+        )
+    return Program(
+        config=config,
+        graph=graph,
+        layers=layers,
+        jobs=jobs,
+        plan=plan,
+        storage={name: simplified.root(name) for name in graph.tensors},
+        words=words,
+        job_offsets=offsets[:-2],
+    )
+
+
+def lower(
+    layer: Layer, index: int, sources: Sequence[Any], target: Any, config: ChipConfig
+) -> list[Job]:
+    """Jobs of one layer."""
+    try:
+        if isinstance(layer, Add):
+            return lower_add(layer, index, (sources[0], sources[1]), target, config)
+        return LOWERINGS[type(layer)](layer, index, sources[0], target, config)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"node {layer.name!r} ({layer.op}) is too large: {error}") from None
+
+
+def layer_macs(layer: Layer, graph: Graph) -> int:
+    """Multiply-accumulates that a layer's definition asks for, padding included."""
+    if not isinstance(layer, Conv):
+        return 0
+    height, width, _ = graph.tensors[layer.output].pixels
+    return height * width * layer.weights.size
