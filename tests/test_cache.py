@@ -32,7 +32,7 @@ def test_rejects_sizes(sizes, message):
 class CachedMram(wiring.Component):
     """A cache and its macro: what the cache offers is only defined together with a memory."""
 
-    def __init__(self, config: ChipConfig):
+    def __init__(self, config):
         self.config = config
         super().__init__(
             {
