@@ -156,9 +156,9 @@ def legalize_pad(operands: Operands) -> list[Layer]:
     source, output = operands.activation(0), operands.output()
     amounts = operands.constant(1, "paddings")
     rank = len(source.shape)
-    if amounts.shape != (rank, 2) or amounts.dtype not in (np.int32, np.int64):
+    if amounts.shape != (rank, 2) or amounts.dtype != np.int32:
         raise InputError(
-            f"paddings are {amounts.dtype} of shape {amounts.shape}, and must be int32 or int64 "
+            f"paddings are {amounts.dtype} of shape {amounts.shape}, and must be int32 "
             f"of shape {(rank, 2)}"
         )
     pairs = [(int(before), int(after)) for before, after in amounts]

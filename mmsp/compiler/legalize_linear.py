@@ -90,13 +90,6 @@ def convolution_layer(
     depthwise: bool,
 ) -> Conv:
     """Build the layer of a convolution whose weights have the layout of `Conv`."""
-    input_scale, input_zero_point = operands.per_tensor(source)
-    output_scale, output_zero_point = operands.per_tensor(output)
-    # ``PopulateConvolutionQuantizationParams``: float32 scales, products and quotients in double.
-    ratios = [
-        input_scale * scale / output_scale
-        for scale in channel_scales(operands, len(weights), channel_axis)
-    ]
     return Conv(
         name=operands.node.name,
         op=operands.node.op,
@@ -108,8 +101,8 @@ def convolution_layer(
         dilation=operands.attribute("dilation"),
         padding=operands.attribute("padding"),
         depthwise=depthwise,
-        input_zero_point=input_zero_point,
-        requantization=requantization(operands, ratios, output_scale, output_zero_point),
+        input_zero_point=operands.per_tensor(source)[1],
+        requantization=requantization(operands, source, output, len(weights), channel_axis),
     )
 
 
@@ -136,10 +129,18 @@ def check_channel_axis(
 
 
 def requantization(
-    operands: Operands, ratios: list[float], output_scale: float, output_zero_point: int
+    operands: Operands, source: Tensor, output: Tensor, channels: int, channel_axis: int
 ) -> Requantization:
-    """Integers that rescale by ``ratios``, one for each output channel."""
-    pairs = [quantize_multiplier(ratio) for ratio in ratios]
+    """Integers that rescale the accumulators of every output channel."""
+    input_scale, _ = operands.per_tensor(source)
+    output_scale, output_zero_point = operands.per_tensor(output)
+    # ``PopulateConvolutionQuantizationParams``: float32 scales, but product and quotient in
+    # double.  The pinned TFLM does the same for FULLY_CONNECTED, with one scale or many, although
+    # ``GetQuantizedConvolutionMultipler`` was once written with a float32 product.
+    pairs = [
+        quantize_multiplier(input_scale * scale / output_scale)
+        for scale in channel_scales(operands, channels, channel_axis)
+    ]
     minimum, maximum = activation_range(operands.activation_name, output_scale, output_zero_point)
     return Requantization(
         multiplier=np.array([multiplier for multiplier, _ in pairs], np.int32),
@@ -168,6 +169,7 @@ def legalize_fully_connected(operands: Operands) -> list[Layer]:
             f"input {source.shape} and weights {tensor.shape} give output {output.shape}, and the "
             f"weights must cover either the channels of each pixel or the whole input"
         )
+    check_bias_scale(operands, source, output)
     return [
         Conv(
             name=operands.node.name,
@@ -181,37 +183,25 @@ def legalize_fully_connected(operands: Operands) -> list[Layer]:
             padding=NO_PADDING,
             depthwise=False,
             input_zero_point=operands.per_tensor(source)[1],
-            requantization=fully_connected_requantization(operands, source, output, channels_out),
+            requantization=requantization(
+                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS
+            ),
         )
     ]
 
 
-def fully_connected_requantization(
-    operands: Operands, source: Tensor, output: Tensor, channels_out: int
-) -> Requantization:
-    """Integers of a FULLY_CONNECTED, as ``CalculateOpDataFullyConnected`` of TFLM."""
-    input_scale, _ = operands.per_tensor(source)
-    output_scale, output_zero_point = operands.per_tensor(output)
-    scales = channel_scales(operands, channels_out, CONVOLUTION_CHANNEL_AXIS)
-    tensor = operands.required(1, "weights")
-    assert tensor.quantization is not None  # `channel_scales` has seen it
-    if len(tensor.quantization.scale) > 1:
-        ratios = [input_scale * scale / output_scale for scale in scales]
-    else:
-        # ``GetQuantizedConvolutionMultipler`` multiplies the two scales as float32.
-        product = float(np.float32(input_scale) * np.float32(scales[0]))
-        check_bias_scale(operands, product, output_scale)
-        ratios = [product / output_scale] * channels_out
-    return requantization(operands, ratios, output_scale, output_zero_point)
-
-
-def check_bias_scale(operands: Operands, product: float, output_scale: float) -> None:
-    """Require the bias to have the scale of the accumulators, as TFLM does."""
+def check_bias_scale(operands: Operands, source: Tensor, output: Tensor) -> None:
+    """Require the bias to have the scale of the accumulators, as TFLM does for a single scale."""
     bias = operands.optional(2)
+    weights = operands.required(1, "weights")
     if bias is None or bias.quantization is None:
         return
+    assert weights.quantization is not None  # `Operands.weights` has seen it
+    if len(weights.quantization.scale) > 1:
+        return
+    product = operands.per_tensor(source)[0] * weights.quantization.scale[0]
     scale = bias.quantization.scale[0]
-    if abs(product - scale) / output_scale > LARGEST_BIAS_SCALE_ERROR:
+    if not abs(product - scale) / operands.per_tensor(output)[0] <= LARGEST_BIAS_SCALE_ERROR:
         raise InputError(
             f"bias {bias.name!r} has scale {scale!r}, and input times weights gives {product!r}"
         )
