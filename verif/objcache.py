@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 __all__ = ["main"]
@@ -34,7 +35,8 @@ def main(command: list[str]) -> int:
     key = hashlib.sha256()
     for part in ("\0".join(command), compiler):
         key.update(part.encode() + b"\0")
-    for file in (source, include / "verilated_config.h"):  # the latter holds the version
+    forced = [Path(b) for a, b in pairwise(command) if a == "-include"]
+    for file in (source, include / "verilated_config.h", *forced):  # the second holds the version
         key.update(file.read_bytes())
     cached = Path(os.environ["OBJCACHE_DIR"]) / key.hexdigest()[:16] / target.name
 

