@@ -124,5 +124,5 @@ class MacArray(wiring.Component):
             with m.If(self.advance):
                 m.d.sync += self.sums[r].eq(products[0])
 
-        m.d.comb += Assert(~self.swap | self.full, "swapped in a tile that is not complete")
+        m.d.sync += Assert(~self.swap | self.full, "swapped in a tile that is not complete")
         return m

@@ -194,7 +194,7 @@ class Engine(wiring.Component):
             self.wait_weights.eq(back & tile_missing),
             self.wait_drain.eq(~back),
         ]
-        m.d.comb += [
+        m.d.sync += [
             Assert(~(self.start & self.busy), "started while busy"),
             Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
             Assert(~(serial.busy & drain.busy), "two jobs at once"),

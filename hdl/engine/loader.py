@@ -211,5 +211,5 @@ class Loader(wiring.Component):
                     m.d.comb += self.rewind.eq(1)
                 m.next = "TILES"
 
-        m.d.comb += Assert(~(self.start & self.running), "started while running")
+        m.d.sync += Assert(~(self.start & self.running), "started while running")
         return m

@@ -83,5 +83,5 @@ class ActivationMemory(wiring.Component):
                 m.d.comb += [writer.en.eq(~read.enable), word.ready.eq(~read.enable)]
             with m.If(host_bank == b):
                 m.d.comb += host.q.eq(reader.data)
-            m.d.comb += Assert(~(reader.en & writer.en), "two accesses to a single-port bank")
+            m.d.sync += Assert(~(reader.en & writer.en), "two accesses to a single-port bank")
         return m

@@ -95,5 +95,5 @@ class ParameterStore(wiring.Component):
                 banks[b][s * lanes + lane].as_value() for b in range(2) for s in range(self.slices)
             )
             m.d.comb += self.channels[lane].eq(choices[using * self.slices + self.slice])
-        m.d.comb += Assert(~self.release | self.full, "released parameters that are not complete")
+        m.d.sync += Assert(~self.release | self.full, "released parameters that are not complete")
         return m

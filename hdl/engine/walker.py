@@ -233,7 +233,7 @@ class Walker(wiring.Component):
                     m.d.sync += chunk.eq(chunk + 1)
                 moved = Signal(6)
                 m.d.comb += moved.eq(packed_offset + job.segment_bytes)
-                wraps = moved >= job.segment
+                wraps = packed & (moved >= job.segment)
                 m.d.sync += [
                     packed_row.eq(packed_row + job.segment_rows + wraps),
                     packed_offset.eq(Mux(wraps, moved - job.segment, moved)),
@@ -279,7 +279,7 @@ class Walker(wiring.Component):
                                 m.d.sync += self.busy.eq(0)
 
         depth = Const(config.accumulator_depth, ceil_log2(config.accumulator_depth) + 1)
-        m.d.comb += [
+        m.d.sync += [
             Assert(~(self.start & self.busy), "job started while another one runs"),
             Assert(
                 ~self.busy | (step.first & step.last) | (pixel < depth),

@@ -12,6 +12,18 @@ from hdl.mram.macro import MRAM_WORD_BITS, MramReadSignature
 __all__ = ["RingControl", "WeightCache"]
 
 
+def check_sizes(config: ChipConfig) -> None:
+    """Refuse sizes with which a place in the ring is not the low bits of an address."""
+    for name, size in (("cache_kib", config.cache_kib), ("mram_kib", config.mram_kib)):
+        if size & (size - 1):
+            raise ValueError(f"{name} must be a power of two, not {size}")
+    if config.cache_words > config.mram_words // 2:
+        raise ValueError(
+            f"cache_kib must be at most half of mram_kib ({config.mram_kib}), "
+            f"not {config.cache_kib}"
+        )
+
+
 class RingControl(wiring.Component):
     """Pointers of the ring: what is fetched, stored, offered and kept.
 
@@ -44,17 +56,9 @@ class RingControl(wiring.Component):
     """
 
     def __init__(self, config: ChipConfig):
-        capacity, words = config.cache_words, config.mram_words
-        for name, size in (("cache_kib", config.cache_kib), ("mram_kib", config.mram_kib)):
-            if size & (size - 1):
-                raise ValueError(f"{name} must be a power of two, not {size}")
-        if capacity > words // 2:
-            raise ValueError(
-                f"cache_kib must be at most half of mram_kib ({config.mram_kib}), "
-                f"not {config.cache_kib}"
-            )
+        check_sizes(config)
         self.config = config
-        address, slot = config.mram_address_bits, exact_log2(capacity)
+        address, slot = config.mram_address_bits, exact_log2(config.cache_words)
         super().__init__(
             {
                 "seek": In(stream.Signature(unsigned(address))),
@@ -194,8 +198,8 @@ class WeightCache(wiring.Component):
     """
 
     def __init__(self, config: ChipConfig):
+        check_sizes(config)
         self.config = config
-        self.control = RingControl(config)  # checks the sizes
         super().__init__(
             {
                 "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
@@ -213,7 +217,7 @@ class WeightCache(wiring.Component):
     def elaborate(self, platform):
         """Connect the pointers to the storage and to the ports."""
         m = Module()
-        m.submodules.control = control = self.control
+        m.submodules.control = control = RingControl(self.config)
         m.submodules.ring = ring = Memory(
             shape=unsigned(MRAM_WORD_BITS), depth=self.config.cache_words, init=[]
         )

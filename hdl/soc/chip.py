@@ -84,6 +84,8 @@ class Chip(wiring.Component):
             self.mac_active.eq(engine.mac_active),
             self.wait_weights.eq(engine.wait_weights),
             self.wait_drain.eq(engine.wait_drain),
-            Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
         ]
+        m.d.sync += Assert(
+            ~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"
+        )
         return m
