@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tflite
 from judge import (
     NO_PADDING,
     activation,
@@ -23,7 +24,7 @@ from mmsp.golden import run_golden
 from mmsp.graph import Graph, Tensor
 from mmsp.importers.operator_options import same_padding
 from mmsp.importers.tflite import read_tflite
-from mmsp.importers.tflite_writer import write_tflite
+from mmsp.importers.tflite_writer import TfliteWriter, write_tflite
 from mmsp.tflm import run_tflm
 
 READABLE = (
@@ -243,6 +244,53 @@ def test_other_uint8_scales_stay_in_the_graph():
     assert again.outputs == ["result"]
     with pytest.raises(InputError, match="node 'quantize_0' uses operator QUANTIZE"):
         legalize(again)
+
+
+def test_other_uint8_zero_points_stay_in_the_graph():
+    graph = dense_network(np.uint8, 0.3, 11, quantize_op="QUANTIZE", dequantize_op="QUANTIZE")
+    graph.tensors["before"] = activation("before", (1, 6), 0.3, 138, np.uint8)
+    assert read_tflite(write_tflite(graph), "network").inputs == ["before"]
+
+
+class OneCodeWriter(TfliteWriter):
+    """Writes operator codes to one of the two members only; the older one has 8 bits."""
+
+    member = ""
+
+    def operator_code(self, op):
+        tflite.OperatorCodeStart(self.builder)
+        code = getattr(tflite.BuiltinOperator, op)
+        getattr(tflite, f"OperatorCodeAdd{self.member}")(self.builder, code)
+        return tflite.OperatorCodeEnd(self.builder)
+
+
+@pytest.mark.parametrize("member", ["BuiltinCode", "DeprecatedBuiltinCode"])
+def test_either_member_for_operator_codes(member):
+    graph = small_network()
+    writer = OneCodeWriter(graph)
+    writer.member = member
+    data = writer.write()
+    assert read_tflite(data, "small") == graph
+    image = np.ones((1, 5, 4, 2), np.int8)
+    np.testing.assert_array_equal(run_tflm(data, [image]), run_tflm(write_tflite(graph), [image]))
+
+
+def test_one_zero_point_for_many_scales():
+    graph = small_network()
+    quantization = replace(graph.tensors["weights"].quantization, zero_point=(0,))
+    graph.tensors["weights"] = replace(graph.tensors["weights"], quantization=quantization)
+    assert read_tflite(write_tflite(graph), "small") == small_network()
+
+
+def test_constants_are_aligned():
+    """TFLM reads constants in place, and the schema asks for 16 bytes."""
+    graph = small_network()
+    data = write_tflite(graph)
+    for name in ("weights", "dense", "bias", "shape"):
+        payload = graph.tensors[name].data.tobytes()
+        assert data.count(payload) == 1 or name == "shape"
+        starts = [i for i in range(0, len(data), 16) if data.startswith(payload, i)]
+        assert starts, name
 
 
 @pytest.mark.parametrize(

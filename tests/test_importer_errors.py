@@ -156,3 +156,18 @@ def test_window_attributes():
 def test_no_outputs():
     with pytest.raises(InputError, match=r"^x has no outputs$"):
         read_tflite(write_tflite(replace(small_network(), outputs=[])), "x")
+
+
+def test_lengths_beyond_the_file():
+    """Extents that no reader would touch are checked all the same."""
+    data = write_tflite(small_network())
+    length = data.index(b"small") - 4
+    assert int.from_bytes(data[length : length + 4], "little") == len("small")
+    # The root table starts with the distance back to its vtable, whose second entry is its size.
+    root = int.from_bytes(data[:4], "little")
+    vtable = root - int.from_bytes(data[root : root + 4], "little", signed=True)
+    for position, size in ((length, 4), (vtable + 2, 2)):
+        corrupt = bytearray(data)
+        corrupt[position : position + size] = len(data).to_bytes(size, "little")
+        with pytest.raises(InputError, match=r"^x is truncated or corrupt: it needs"):
+            read_tflite(bytes(corrupt), "x")

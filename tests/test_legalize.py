@@ -316,3 +316,20 @@ def test_scale_of_a_bias(error):
         legalize(graph)
     with pytest.raises(InputError, match="TensorFlow Lite Micro refuses the model"):
         run_tflm(write_tflite(graph), [np.zeros((1, 2), np.int8)])
+
+
+def test_add_on_all_pairs():
+    rng = np.random.default_rng(SEED)
+    a, b = (side.astype(np.int8)[None, :, :, None] for side in np.mgrid[-128:128, -128:128])
+    for _ in range(6):
+        tensors = [
+            activation(name, a.shape, 2.0 ** rng.uniform(-6, -3), int(rng.integers(-20, 20)))
+            for name in "aby"
+        ]
+        graph = network(("ADD", (tensors[0], tensors[1]), tensors[2], {"activation": "NONE"}))
+        (layer,) = legalize(graph)
+        assert layer.left_shift == 20
+        (output,) = run_golden(graph, [layer], {"a": a, "b": b}).values()
+        (expected,) = run_tflm(write_tflite(graph), [a, b])
+        np.testing.assert_array_equal(output, expected, f"seed {SEED}")
+        assert len(np.unique(output)) > 50

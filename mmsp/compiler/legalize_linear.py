@@ -197,7 +197,7 @@ def check_bias_scale(operands: Operands, source: Tensor, output: Tensor) -> None
     if bias is None or bias.quantization is None:
         return
     assert weights.quantization is not None  # `Operands.weights` has seen it
-    if len(weights.quantization.scale) > 1:
+    if len(weights.quantization.scale) != 1:
         return
     product = operands.per_tensor(source)[0] * weights.quantization.scale[0]
     scale = bias.quantization.scale[0]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tflite
+from flatbuffers.number_types import Int32Flags
 from numpy.typing import NDArray
 
 from mmsp.errors import InputError
@@ -34,6 +35,9 @@ DTYPES: dict[int, np.dtype] = {
 ABSENT = -1
 """Tensor index of an optional operand that is not there."""
 
+BUILTIN_CODE_ENTRY = 10
+"""Where a vtable of OperatorCode has the offset of ``builtin_code``."""
+
 WEIGHTS_INPUT = 1
 IMAGE_RANK = 4
 
@@ -57,8 +61,12 @@ class TfliteReader:
 
     def operator_name(self, code: Any) -> str:
         """Name of an operator code: of the builtin operator, or ``CUSTOM:`` and the custom one."""
-        # Codes above 127 do not fit the older member; whichever is larger holds the code.
-        value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        # Whichever member is larger holds the code, as in TFLite's ``GetBuiltinCode``.  The
+        # package's own ``BuiltinCode`` ignores the newer member below 127, so it is read directly.
+        table = code._tab
+        slot = table.Offset(BUILTIN_CODE_ENTRY)
+        newer = table.Get(Int32Flags, slot + table.Pos) if slot else 0
+        value = max(newer, code.DeprecatedBuiltinCode())
         if value == tflite.BuiltinOperator.CUSTOM:
             return "CUSTOM:" + decode(code.CustomCode())
         names = enum_names(tflite.BuiltinOperator)
