@@ -26,6 +26,7 @@ import hdl
 from hdl.config import ChipConfig
 from mmsp.simulator.cache import cache_root, digest, exclusive, prune, write_atomically
 from mmsp.simulator.progress import BuildProgress
+from mmsp.simulator.top import RegisteredInputs
 from verif import objcache
 from verif import verilog as conversion
 
@@ -97,7 +98,8 @@ def library(
 
     with BuildProgress(config.name) as progress:
         progress.stage("elaborating")
-        verilog = conversion.to_verilog(design() if design else chip(config), name=TOP)
+        component = RegisteredInputs(design() if design else chip(config))
+        verilog = conversion.to_verilog(component, name=TOP)
         key = digest([verilog, *tools])
         build_dir = root / "builds" / key
         with exclusive(root / "locks" / key):  # of two processes, the second one waits
@@ -134,7 +136,8 @@ def source_parts() -> Iterator[bytes | str]:
     for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".v")):
         yield path.relative_to(root).as_posix()
         yield path.read_bytes()
-    yield Path(conversion.__file__).read_bytes()
+    for path in (conversion.__file__, HERE / "top.py"):
+        yield Path(path).read_bytes()
     yield version("amaranth")
 
 

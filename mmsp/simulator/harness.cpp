@@ -1,7 +1,8 @@
 // Drives one verilated chip: memory access and runs of whole programs, with no Python per cycle.
 //
-// A cycle starts with the clock low and all inputs applied; `tick` is the rising edge that ends it,
-// after which outputs show the next one.  Functions return a Status; `harness_message` explains it.
+// Every input has a register in front (top.py): what is set here reaches the chip with the next
+// `tick`, a rising edge, and outputs show the cycle that begins there.  Functions return a Status;
+// `harness_message` explains it.
 
 #include <cstdarg>
 #include <cstdint>
@@ -82,7 +83,7 @@ public:
         (void)waves;
 #endif
         top->clk = 0;
-        settle();
+        top->eval();
     }
 
     ~Harness() {
@@ -98,16 +99,18 @@ public:
         top->rst = 1;
         tick();
         top->rst = 0;
+        tick();
     }
 
     void program(uint32_t address, const uint8_t* words, size_t count) {
         top->MEMBER(mram_write, enable) = 1;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->MEMBER(mram_write, address) = address + i;
-            set_bytes(top->MEMBER(mram_write, data), words + i * sizeof(top->MEMBER(mram_write, data)));
+            set_bytes(top->MEMBER(mram_write, data), words + i * sizeof_word());
             tick();
         }
         top->MEMBER(mram_write, enable) = 0;
+        tick();
     }
 
     void write(const uint32_t* banks, const uint32_t* addresses, const uint8_t* data,
@@ -117,23 +120,25 @@ public:
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->MEMBER(host, bank) = banks[i];
             top->MEMBER(host, address) = addresses[i];
-            set_bytes(top->MEMBER(host, data), data + i * sizeof(top->MEMBER(host, data)));
+            set_bytes(top->MEMBER(host, data), data + i * sizeof_row());
             tick();
         }
         top->MEMBER(host, enable) = 0;
         top->MEMBER(host, write) = 0;
+        tick();
     }
 
     void read(const uint32_t* banks, const uint32_t* addresses, uint8_t* data, size_t count) {
         top->MEMBER(host, enable) = 1;
-        top->MEMBER(host, write) = 0;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->MEMBER(host, bank) = banks[i];
             top->MEMBER(host, address) = addresses[i];
             tick();
-            get_bytes(top->MEMBER(host, q), data + i * sizeof(top->MEMBER(host, q)));
+            if (i > 0) get_bytes(top->MEMBER(host, q), data + (i - 1) * sizeof_row());
         }
         top->MEMBER(host, enable) = 0;
+        tick();
+        if (count > 0) get_bytes(top->MEMBER(host, q), data + (count - 1) * sizeof_row());
     }
 
     void begin(uint32_t address) {
@@ -141,11 +146,10 @@ public:
         jobs.clear();
         top->program = address;
         top->start = 1;
-        settle();
-        count_cycle();
         tick();
         top->start = 0;
-        settle();
+        count_cycle();
+        tick();
         if (!top->busy) throw std::runtime_error("the chip did not become busy after start");
     }
 
@@ -161,6 +165,9 @@ public:
         counters.mram_reads = top->mram_reads;
         return OK;
     }
+
+    static constexpr size_t sizeof_word() { return sizeof(Vchip::MEMBER(mram_write, data)); }
+    static constexpr size_t sizeof_row() { return sizeof(Vchip::MEMBER(host, data)); }
 
     VerilatedContext context;
     Counters counters = {};
@@ -181,9 +188,6 @@ private:
             jobs.push_back(counters);
         }
     }
-
-    // Combinational outputs follow the inputs.
-    void settle() { top->eval(); }
 
     // One rising edge.  In waveforms, inputs change with the falling edge before it.
     void tick() {
@@ -258,7 +262,7 @@ Harness* harness_open(const char* waves) {
 void harness_close(Harness* harness) { delete harness; }
 
 // Bytes of an activation word.
-int harness_row_bytes(Harness* harness) { return sizeof(harness->top->MEMBER(host, data)); }
+int harness_row_bytes(Harness*) { return Harness::sizeof_row(); }
 
 int harness_reset(Harness* harness) {
     return guarded(harness, [&] { return harness->reset(), OK; });

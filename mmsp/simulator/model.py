@@ -24,7 +24,8 @@ SLICE_CYCLES = 200_000
 """Cycles between two looks at the keyboard and the progress bar, well under a second."""
 
 # Verilator's words after those of a failed `Assert`, and its own sentence about the stop.
-ASSERTION = re.compile(r"(.*?)\[\d+\] %Error: \S+: Assertion failed in ([\w.]+)", re.DOTALL)
+# The chip's own name for itself is left away.
+ASSERTION = re.compile(r"(.*?)\[\d+\] %Error: \S+: Assertion failed in chip\.([\w.]+)", re.DOTALL)
 
 
 class SimulationError(RuntimeError):
