@@ -157,8 +157,8 @@ public:
     Status advance(uint64_t budget) {
         while (top->busy) {
             if (budget-- == 0) return RUNNING;
-            count_cycle();
             if (error_of(*top)) return ERROR_PORT;
+            count_cycle();
             tick();
             if (context.gotFinish()) return STOPPED;
         }

@@ -24,8 +24,10 @@ SLICE_CYCLES = 200_000
 """Cycles between two looks at the keyboard and the progress bar, well under a second."""
 
 # Verilator's words after those of a failed `Assert`, and its own sentence about the stop.
-# The chip's own name for itself is left away.
-ASSERTION = re.compile(r"(.*?)\[\d+\] %Error: \S+: Assertion failed in chip\.([\w.]+)", re.DOTALL)
+# Outside the chip are the testbench and its registers (top.py), which are left away.
+ASSERTION = re.compile(
+    r"(.*?)\[\d+\] %Error: \S+: Assertion failed in TOP\.chip\.([\w.]+)", re.DOTALL
+)
 
 
 class SimulationError(RuntimeError):
@@ -93,12 +95,15 @@ class ChipModel:
         self.config = config
         self.handle = None
         self.stopped = ""  # why nothing more can be simulated
+        if waves is not None:
+            try:
+                Path(waves).open("wb").close()
+            except OSError as error:
+                raise InputError(f"cannot record to {str(waves)!r}: {error.strerror}") from None
         self.library = load(library(config, waves=waves is not None, design=design))
-        if waves is not None and not Path(waves).parent.is_dir():
-            raise InputError(f"cannot record to {str(waves)!r}: there is no such directory")
         self.handle = self.library.harness_open(None if waves is None else os.fsencode(waves))
         if not self.handle:
-            raise InputError(f"cannot record to {str(waves)!r}: the file cannot be written")
+            raise SimulationError("the design cannot be set up")
         assert self.library.harness_row_bytes(self.handle) == config.rows, "another chip's library"
         self.reset()
 
@@ -274,7 +279,7 @@ class ChipModel:
         return status
 
     def reason(self, status: int) -> str:
-        """One sentence about why the design stopped."""
+        """One sentence about why the design stopped; cycle 0 is the one with ``start``."""
         if status == ERROR_PORT:
             return f"the chip reported an error in cycle {self.cycles}"
         message = self.library.harness_message(self.handle).decode()
