@@ -211,6 +211,9 @@ async def kept_words_are_read_once(dut) -> None:
     assert await bench.take(2 * capacity) <= 2 * capacity + 1
     await bench.cycles(capacity + 20)
     assert bench.reads() == 5 + 3 * capacity
+    await bench.cycle(clear=True)
+    await bench.cycle()
+    assert bench.reads() == 0
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -48,7 +48,7 @@ class RingControl(wiring.Component):
     in_flight : Out(range(config.mram_latency + 1))
         Reads that have not returned yet.
     write : Out(1)
-        Store the arriving word (it may belong to a stream that a seek has left).
+        Store the arriving word: no seek has left its stream.
     write_slot, read_slot : Out(log2(capacity))
         Places in the ring.
     fetch : Out(1)
@@ -106,7 +106,7 @@ class RingControl(wiring.Component):
             self.power.eq(active | (in_flight != 0)),
             self.enable.eq(active & self.mram_ready & ~seek & (held != capacity)),
             self.request.eq(requested),
-            self.write.eq(self.arrived & (abandoned == 0) & ~seek),
+            self.write.eq(self.arrived & (abandoned == 0)),
             self.write_slot.eq(stored),
             next_read.eq(Mux(self.rewind, base, read + transfer)),
             # The port reads the next word while this one leaves, and holds its output otherwise.
