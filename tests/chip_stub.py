@@ -1,7 +1,7 @@
 """A component with the ports of the chip and a program format small enough to read here.
 
-A program word: bits 0..15 cycles of the job, bit 16 last job, bit 17 report an error, bit 18 fail an
-assertion.  Each job also adds one to the first byte of word 0 of bank 0 of the activation memory.
+A program word: bits 0..15 cycles of the job, bit 16 last job, bit 17 report an error, bit 18 fail
+an assertion.  Each job also adds one to the first byte of word 0 of bank 0 of activation memory.
 """
 
 from amaranth.hdl import Assert, Module, Signal, unsigned

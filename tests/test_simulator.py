@@ -140,9 +140,9 @@ def test_tool_failure_shows_its_words(tmp_path):
 
 
 def test_unwritable_waveform_is_named(tmp_path):
-    with pytest.raises(InputError, match="cannot record to '.*x.fst': No such file or directory"):
+    with pytest.raises(InputError, match=r"cannot record to '.*x.fst': No such file or directory"):
         ChipModel(SMALL, tmp_path / "none" / "x.fst", design=lambda: ChipStub(SMALL))
-    with pytest.raises(InputError, match="cannot record to '.*': Is a directory"):
+    with pytest.raises(InputError, match=r"cannot record to '.*': Is a directory"):
         ChipModel(SMALL, tmp_path, design=lambda: ChipStub(SMALL))
 
 
@@ -185,3 +185,64 @@ def test_two_processes_share_one_build(tmp_path):
     assert [said for _, said in outputs] == ["", ""], "progress on a pipe"
     assert outputs[0] == outputs[1]
     assert len(list((tmp_path / "builds").iterdir())) == 1
+
+
+def test_waveform_holds_the_run(tmp_path):
+    path = tmp_path / "run.fst"
+    with ChipModel(SMALL, path, design=lambda: ChipStub(SMALL)) as model:
+        model.program(words(job(5), job(7, last=True)))
+        result = model.run()
+    data = path.read_bytes()
+    header, names = read_fst(data)
+    assert header["timescale"] == -9
+    assert header["end_ns"] // 20 >= result.cycles
+    for name in (b"layer_done", b"mram_reads", b"fsm_state"):
+        assert name in names
+    with ChipModel(SMALL, design=lambda: ChipStub(SMALL)) as model:
+        model.program(words(job(5), job(7, last=True)))
+        assert model.run() == result, "recording changes the run"
+
+
+def read_fst(data: bytes) -> tuple[dict[str, int], bytes]:
+    """Header fields and the decompressed block of names: blocks are type, size, contents."""
+    position, blocks = 0, {}
+    while position < len(data):
+        kind, size = data[position], int.from_bytes(data[position + 1 : position + 9], "big")
+        blocks[kind] = data[position + 9 : position + 1 + size]
+        position += 1 + size
+    header, hierarchy = blocks[0], blocks[6]
+    fields = {
+        "end_ns": int.from_bytes(header[8:16], "big"),
+        "timescale": int.from_bytes(header[64:65], "big", signed=True),
+    }
+    names = lz4_decompress(hierarchy[8:])
+    assert len(names) == int.from_bytes(hierarchy[:8], "big")
+    return fields, names
+
+
+def lz4_decompress(block: bytes) -> bytes:
+    out, at = bytearray(), 0
+
+    def length(nibble: int) -> int:
+        nonlocal at
+        total = nibble
+        while nibble == 15:
+            total += block[at]
+            at += 1
+            if block[at - 1] < 255:
+                break
+        return total
+
+    while at < len(block):
+        token = block[at]
+        at += 1
+        literals = length(token >> 4)
+        out += block[at : at + literals]
+        at += literals
+        if at == len(block):
+            break
+        distance = int.from_bytes(block[at : at + 2], "little")
+        at += 2
+        for _ in range(length(token & 15) + 4):
+            out.append(out[-distance])
+    return bytes(out)

@@ -69,6 +69,8 @@ public:
 #if VM_TRACE
         if (waves) {
             context.traceEverOn(true);
+            context.timeunit(-9);
+            context.timeprecision(-9);
             trace = std::make_unique<VerilatedFstC>();
         }
 #endif
