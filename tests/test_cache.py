@@ -3,14 +3,22 @@
 """The weight cache: its sizes, its benches, and the proof of its pointers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Assert, Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, flipped
+from amaranth.sim import Simulator
 
 from hdl.config import ECP5, FULL, SMALL
-from hdl.mram import MRAM_WORD_BITS, MramMacro, MramWriteSignature, WeightCache
+from hdl.mram import (
+    MRAM_WORD_BITS,
+    MramMacro,
+    MramReadSignature,
+    MramWriteSignature,
+    WeightCache,
+)
 from hdl.mram.cache import RingControl
 from verif.formal import prove
 from verif.sim import simulate
@@ -34,6 +42,7 @@ class CachedMram(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        between = MramReadSignature(config).members.items()
         super().__init__(
             {
                 "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
@@ -44,7 +53,8 @@ class CachedMram(wiring.Component):
                 "address": Out(config.mram_address_bits),
                 "clear": In(1),
                 "reads": Out(32),
-                "power": Out(1),
+                # Everything between the two, to be watched.
+                "mram": Out(wiring.Signature({name: Out(port.shape) for name, port in between})),
                 "write": In(MramWriteSignature(config)),
             }
         )
@@ -64,8 +74,9 @@ class CachedMram(wiring.Component):
             cache.clear.eq(self.clear),
             self.address.eq(cache.address),
             self.reads.eq(cache.reads),
-            self.power.eq(cache.mram.power),
         ]
+        for name in self.mram.signature.members:
+            m.d.comb += getattr(self.mram, name).eq(getattr(cache.mram, name))
         return m
 
 
@@ -91,6 +102,58 @@ def test_cache_matches_model(config):
             "capacity": config.cache_words,
         },
     )
+
+
+def draw_cycles(cycles):
+    """The diagram of docs/mram.md: rows of signals, columns of cycles."""
+    dut = CachedMram(replace(SMALL, mram_latency=3, mram_wakeup=4))
+    rows = {}
+
+    async def testbench(ctx):
+        ctx.set(dut.write.enable, 1)
+        for address in range(128):
+            ctx.set(dut.write.address, address)
+            ctx.set(dut.write.data, address)
+            await ctx.tick()
+        ctx.set(dut.write.enable, 0)
+        ctx.set(dut.seek.payload, 64)
+        for cycle in range(cycles):
+            ctx.set(dut.seek.valid, cycle == 1)
+            ctx.set(dut.o.ready, cycle >= 12 and cycle not in (16, 20))
+            ctx.set(dut.keep, cycle < 16)
+            ctx.set(dut.rewind, cycle == 16)
+            ctx.set(dut.stop, cycle == 18)
+            for name, signal, shown in (
+                ("seek", dut.seek.valid, None),
+                ("power", dut.mram.power, None),
+                ("ready", dut.mram.ready, None),
+                ("enable", dut.mram.enable, None),
+                ("address", dut.mram.address, dut.mram.enable),
+                ("valid", dut.mram.valid, None),
+                ("data", dut.mram.data, dut.mram.valid),
+                ("o.valid", dut.o.valid, None),
+                ("o.ready", dut.o.ready, None),
+                ("o.payload", dut.o.payload, dut.o.valid),
+                ("keep", dut.keep, None),
+                ("rewind", dut.rewind, None),
+                ("stop", dut.stop, None),
+            ):
+                visible = shown is None or ctx.get(shown)
+                rows.setdefault(name, []).append(ctx.get(signal) if visible else ".")
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    rows = {"cycle": range(cycles)} | rows
+    return "\n".join(f"{name:10}" + "".join(f"{x:>4}" for x in row) for name, row in rows.items())
+
+
+def test_diagram_in_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "mram.md").read_text()
+    diagram = page.split("```text\n")[1].split("\n```")[0]
+    assert diagram == draw_cycles(24)
 
 
 class RingAndMram(wiring.Component):

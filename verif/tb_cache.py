@@ -1,7 +1,7 @@
 """cocotb bench: `hdl.mram.WeightCache` with its macro against a model of the stream.
 
-The design under test is `tests.test_cache.CachedMram`, the two together, with the cache's members,
-the macro's ``write`` and the ``power`` between them.
+The design under test is `tests.test_cache.CachedMram`, the two together, with the members of the
+cache and the macro's ``write``; the ports between the two are outputs.
 """
 
 from dataclasses import dataclass
@@ -183,7 +183,7 @@ async def streams_one_word_a_cycle(dut) -> None:
     await bench.start()
     first = FIRST_WORD_CYCLES + bench.config["latency"]
     for asleep in (True, False):
-        assert dut.power.value == (not asleep)
+        assert dut.mram__power.value == (not asleep)
         await bench.cycle(seek=bench.first, clear=True)
         wakeup = bench.config["wakeup"] if asleep else 0
         # The seek's own cycle is one of those that pass before the first word.
@@ -226,12 +226,12 @@ async def stop_lets_the_mram_sleep(dut) -> None:
     await bench.take(taken)
     await bench.cycle(stop=True)
     await bench.cycles(latency + 1)
-    assert dut.power.value == 0
+    assert dut.mram__power.value == 0
     reads = bench.reads()
     assert reads > taken
     assert await bench.cycles(2 * reads, ready=True) == reads - taken
-    assert dut.power.value == 0
+    assert dut.mram__power.value == 0
     assert bench.reads() == reads
     await bench.cycle(seek=50)
     await bench.take(taken)
-    assert dut.power.value == 1
+    assert dut.mram__power.value == 1
