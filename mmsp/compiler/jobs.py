@@ -1,15 +1,25 @@
 """Jobs of the engine, and their encoding as words of the program stream."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
-from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor, Operation, parameter_words
+from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor, Feed, Operation, parameter_words
+from mmsp.errors import InputError
 
 __all__ = ["Job", "decode_descriptor", "encode_descriptor", "encode_job"]
+
+LAST_COORDINATE = (1 << 13) - 1
+"""Largest input row or column, padding included: `hdl.engine.walker.Step` has 14 signed bits."""
+
+LARGEST_SOFTMAX = (1 << 12) - 1
+"""Channels that `hdl.engine.softmax.Softmax` counts."""
 
 Words = NDArray[np.uint8]
 """``(n, 16)`` bytes: MRAM words."""
@@ -32,10 +42,57 @@ class Job:
 
 
 def encode_descriptor(fields: dict[str, Any]) -> Words:
-    """Pack a descriptor; what `fields` leaves away is zero."""
+    """Pack a descriptor; what `fields` leaves away is zero.
+
+    Raises
+    ------
+    InputError
+        When a value does not fit its field, or the job leads further than the engine can count.
+    """
+    check_widths(fields, Descriptor.as_shape())
+    check_reach(fields)
     value = Descriptor.const(fields).as_value().value
     raw = value.to_bytes(DESCRIPTOR_WORDS * MRAM_WORD_BYTES, "little")
     return np.frombuffer(raw, np.uint8).reshape(-1, MRAM_WORD_BYTES)
+
+
+def check_widths(fields: dict[str, Any], layout: Any, prefix: str = "") -> None:
+    """Refuse a value that its field cannot hold; `Descriptor.const` would silently truncate it."""
+    for name, value in fields.items():
+        shape = layout[name].shape
+        if isinstance(value, dict):
+            check_widths(value, shape.as_shape(), f"{prefix}{name}.")
+        elif not isinstance(value, Enum):
+            numbers = Shape.cast(shape)
+            low = -(1 << (numbers.width - 1)) if numbers.signed else 0
+            high = low + (1 << numbers.width) - 1
+            if not low <= value <= high:
+                raise InputError(f"{prefix}{name} must be in {low}..{high}, not {value}")
+
+
+def check_reach(fields: dict[str, Any]) -> None:
+    """Refuse what fits field by field, but whose counters would leave their range together."""
+    if fields["operation"] is Operation.SOFTMAX and fields["inner_last"] >= LARGEST_SOFTMAX:
+        channels = fields["inner_last"] + 1
+        raise InputError(f"softmax takes 1..{LARGEST_SOFTMAX} channels, not {channels}")
+    if fields["operation"] is not Operation.JOB:
+        return
+    job = defaultdict(int, fields)
+    height, width = job["window_rows"], job["window_cols"]
+    if job["feed"] is Feed.PACKED:
+        height += -(-(job["inner_last"] + 1) * job["packed_lanes"] // job["segment"])
+        width += job["segment"]
+    row = job["out_h_last"] * job["stride_h"] + job["rows_passes_last"] * job["row_step"]
+    column = job["out_w_last"] * job["stride_w"] + job["cols_passes_last"] * job["col_step"]
+    for name, last in (
+        ("row", row - job["pad_h"] + height),
+        ("column", column - job["pad_w"] + width),
+    ):
+        if last > LAST_COORDINATE:
+            raise InputError(
+                f"the last window would end at input {name} {last}, "
+                f"and the engine counts to {LAST_COORDINATE}"
+            )
 
 
 def decode_descriptor(words: Words) -> Any:
@@ -45,8 +102,14 @@ def decode_descriptor(words: Words) -> Any:
 
 
 def encode_job(job: Job, config: ChipConfig) -> Words:
-    """The words of a job: descriptor, then for each group parameters and tiles."""
-    parts = [encode_descriptor(job.fields)]
+    """The words of a job: descriptor, then for each group parameters and tiles.
+
+    `InputError` if the descriptor cannot hold the job.
+    """
+    try:
+        parts = [encode_descriptor(job.fields)]
+    except InputError as error:
+        raise InputError(f"layer {job.layer} does not fit the engine: {error}") from None
     if job.table is not None:
         parts.append(job.table.astype("<u4").view(np.uint8).reshape(-1, MRAM_WORD_BYTES))
     for group, channels in enumerate(job.channels):
