@@ -111,7 +111,7 @@ class Walker(wiring.Component):
         chunks = -(-config.rows // config.lanes)  # dense: lane groups of a word
         chunk = Signal(range(max(chunks, 2)))
         block = Signal(10)
-        packed_row, packed_offset = Signal(8), Signal(5)
+        packed_row, packed_offset = Signal(12), Signal(5)
         chunk_lanes = Mux(
             chunk == chunks - 1, config.rows - (chunks - 1) * config.lanes, config.lanes
         )
@@ -136,8 +136,9 @@ class Walker(wiring.Component):
         substep_end = Signal()
         m.d.comb += substep_end.eq(substep == substeps - 1)
 
-        # --- the step -------------------------------------------------------------------------
-        x = Signal(signed(14))
+        # --- the step: never read back, or simulators see a loop through its bits ---------------
+        x, reach = Signal(signed(14)), Signal(signed(14))
+        first, last = Signal(), Signal()
         word_bits = exact_log2(config.rows)
         last_word = Signal(signed(14 - word_bits))
         word = Signal(signed(14 - word_bits))
@@ -148,12 +149,15 @@ class Walker(wiring.Component):
             x.eq(position["in_x"] + col_offset),
             step.y.eq(position["in_y"] + row_offset + packed_row),
             step.mac.eq(substep_end),
-            step.first.eq((rows_pass == 0) & (cols_pass == 0) & (inner == 0)),
-            step.last.eq(rows_end & cols_end & inner_end),
+            first.eq((rows_pass == 0) & (cols_pass == 0) & (inner == 0)),
+            last.eq(rows_end & cols_end & inner_end),
+            step.first.eq(first),
+            step.last.eq(last),
             step.new_tile.eq(substep_end & (pixel == 0)),
             step.pixel.eq(pixel),
             step.operand_b.eq((job.drain == Drain.ADD) & (rows_pass == 1)),
-            word.eq(step.reach >> word_bits),
+            word.eq(reach >> word_bits),
+            step.reach.eq(reach),
             segment_ends.eq(packed_offset + used),
         ]
         with m.If(window):
@@ -174,7 +178,7 @@ class Walker(wiring.Component):
                     + (segment_ends > (job.segment << 1) + job.segment)
                 ),
                 step.x.eq(x),
-                step.reach.eq(Mux(substep_end, x + job.segment - 1, x)),
+                reach.eq(Mux(substep_end, x + job.segment - 1, x)),
                 step.read.eq(fill | (word != last_word)),
                 step.rows.eq(packed_rows),
                 step.lanes.eq(used),
@@ -197,7 +201,7 @@ class Walker(wiring.Component):
             line_end.eq(position["out_x"] == job.out_w_last),
             image_end.eq(line_end & (position["out_y"] == job.out_h_last)),
             pass_end.eq(image_end | (pixel == job.stripe_pixels_last)),
-            stripe_end.eq(step.last),
+            stripe_end.eq(last),
         ]
         origin = {"out_y": 0, "out_x": 0, "in_y": -job.pad_h, "in_x": -job.pad_w}
         with m.If(image_end):
@@ -282,7 +286,7 @@ class Walker(wiring.Component):
         m.d.sync += [
             Assert(~(self.start & self.busy), "job started while another one runs"),
             Assert(
-                ~self.busy | (step.first & step.last) | (pixel < depth),
+                ~self.busy | (first & last) | (pixel < depth),
                 "a stripe holds more pixels than there are accumulators",
             ),
             Assert(~self.busy | (substeps != 0), "a pixel without steps"),
