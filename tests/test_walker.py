@@ -1,0 +1,80 @@
+# amaranth: UnusedElaboratable=no
+
+"""The walker: its model, its steps in Amaranth's simulator and under Verilator, its proof."""
+
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import CONFIGS, SMALL
+from hdl.engine.walker import Walker
+from models.engine.dataflow import passes, step_count, steps
+from verif.front_jobs import FEEDS, pack_step, random_job, random_nest
+from verif.sim import simulate
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_model_has_every_product_once(config, feed, rng):
+    """Tap by tap and channel by channel, for every output pixel, and nothing else."""
+    for _ in range(150):
+        nest = random_nest(rng, config, feed)
+        turns, walked = passes(nest), list(steps(nest))
+        (height, width), channels = nest.kernel, nest.size[2]
+        count = np.zeros((2 if nest.addition else 1, height, width, channels), int)
+        for turn in turns:
+            if feed == "window":
+                rows, columns = slice(turn.row, turn.row + turn.rows), slice(turn.column, None)
+                count[turn.operand, rows, columns][:, : turn.columns] += 1
+            for tap in turn.taps:
+                if tap.column < width:
+                    count[0, tap.row, tap.column, tap.channel] += 1
+            assert len(turn.taps) <= config.lanes
+            assert turn.rows <= 4
+        assert (count == 1).all(), nest
+        assert len(walked) == step_count(nest)
+        products = [step for step in walked if step.mac]
+        assert len(products) == nest.groups * len(turns) * nest.pixels
+        assert sum(step.new_tile for step in products) == sum(
+            nest.groups * len(turns) for _ in range(0, nest.pixels, nest.stripe)
+        )
+        # A pixel of a group leaves once, in raster order.
+        assert sum(step.last for step in products) == nest.groups * nest.pixels
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_steps(feed, rng):
+    jobs = [random_job(rng, SMALL, feed) for _ in range(40)]
+    jobs = [job for job in jobs if step_count(job.nest) < 300][:12]
+    assert len(jobs) > 5
+    dut = Walker(SMALL)
+
+    async def testbench(ctx):
+        ctx.set(dut.advance, 1)
+        for job in jobs:
+            ctx.set(dut.job.as_value(), job.descriptor())
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            for step in steps(job.nest):
+                assert ctx.get(dut.busy)
+                assert ctx.get(dut.step.as_value()) == pack_step(step), (job.nest, step)
+                await ctx.tick()
+            assert not ctx.get(dut.busy)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_walker_matches_model(config):
+    simulate(
+        Walker(config),
+        bench="verif.tb_walker",
+        name=f"walker_{config.name.lower()}",
+        parameters={"config": config.name},
+    )
