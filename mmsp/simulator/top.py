@@ -1,6 +1,6 @@
 """The top level that is verilated: the chip behind a register on every input."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, Flow
 
@@ -8,10 +8,11 @@ __all__ = ["RegisteredInputs"]
 
 
 class RegisteredInputs(wiring.Component):
-    """``component`` with the same ports, whose inputs arrive a cycle later.
+    """``component`` with the same ports, whose inputs and reset arrive a cycle later.
 
     Verilator evaluates all logic that depends on an input at both edges of the clock, in case the
-    input has changed.  For the FULL chip that was two fifths of the time; registers have none.
+    input has changed; the next state of every register depends on the reset.  For the FULL chip
+    that was half of the time.  Logic behind registers is evaluated once a cycle.
     """
 
     def __init__(self, component: Component):
@@ -19,15 +20,23 @@ class RegisteredInputs(wiring.Component):
         super().__init__(component.signature)
 
     def elaborate(self, platform):
-        """Connect outputs directly and inputs through registers."""
+        """Connect outputs directly and inputs through registers, themselves without reset."""
         m = Module()
-        m.submodules.chip = self.component
-        inner = self.component.signature.flatten(self.component)
-        for (_, member, outside), (_, _, inside) in zip(
-            self.signature.flatten(self), inner, strict=True
+        m.domains.inner = inner = ClockDomain(local=True)
+        reset = Signal(reset_less=True)
+        m.d.sync += reset.eq(ResetSignal())
+        m.d.comb += [inner.clk.eq(ClockSignal()), inner.rst.eq(reset)]
+
+        m.submodules.chip = DomainRenamer("inner")(self.component)
+        for (path, member, outside), (_, _, inside) in zip(
+            self.signature.flatten(self),
+            self.component.signature.flatten(self.component),
+            strict=True,
         ):
             if member.flow == Flow.In:
-                m.d.sync += inside.eq(outside)
+                register = Signal.like(outside, name="__".join(map(str, path)), reset_less=True)
+                m.d.sync += register.eq(outside)
+                m.d.comb += inside.eq(register)
             else:
                 m.d.comb += outside.eq(inside)
         return m
