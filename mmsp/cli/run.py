@@ -1,0 +1,147 @@
+"""``mmsp run``: a network on the chip or on a reference, compared, and what it cost."""
+
+import argparse
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from mmsp.cli.options import add_config, add_model
+from mmsp.cli.output_files import OutputFile, OutputFiles
+from mmsp.compiler.program import layer_macs
+from mmsp.description import Port, graph_ports
+from mmsp.errors import InputError
+from mmsp.inputs import Batch, random_batch, read_inputs
+from mmsp.loading import Model, find_config, load_image, load_model
+from mmsp.references import compare, golden_outputs, require_graph, tflm_outputs
+from mmsp.report import Report, make_console
+from mmsp.simulator.simulator import Result, Simulator
+
+__all__ = ["add_arguments", "main"]
+
+REFERENCES = {"golden": golden_outputs, "tflm": tflm_outputs}
+STDOUT = "-"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_model(parser)
+    parser.add_argument(
+        "--input",
+        metavar="[NAME=]FILE",
+        action="append",
+        default=[],
+        help=".npy, .npz (by input name), .png, .jpg or .bmp; one leading dimension more than the "
+        "model's is a batch; without it, random values",
+    )
+    parser.add_argument(
+        "--target",
+        choices=("rtl", *REFERENCES),
+        default="rtl",
+        help="rtl: the simulated chip (the default); golden: the NumPy models; "
+        "tflm: TensorFlow Lite Micro",
+    )
+    add_config(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of the random values (1)")
+    parser.add_argument("--output", metavar="OUT.npz", help="the outputs, by output name")
+    parser.add_argument("--json", metavar="OUT.json", help="the report; - is the standard output")
+    parser.add_argument("--waves", metavar="OUT.fst", help="record all signals (slow; rtl only)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run, compare, write, and report."""
+    config = find_config(arguments.config)
+    if arguments.waves is not None and arguments.target != "rtl":
+        raise InputError(f"--waves records the chip, and --target is {arguments.target}")
+    if arguments.seed < 0:
+        raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+    to_stdout = arguments.json == STDOUT
+    with OutputFiles([Path(arguments.model)]) as files:
+        output = files.add(arguments.output, "--output")
+        report_file = files.add(None if to_stdout else arguments.json, "--json")
+        waves = files.add(arguments.waves, "--waves")
+        model = load_model(arguments.model, config)
+        if arguments.target == "rtl":
+            image = load_image(model, config)
+            model = Model(model.name, model.graph, model.layers, image, model.data)
+            ports = image.description.inputs, image.description.outputs
+            layers = [(e.name, e.op, e.macs) for e in image.description.layers]
+        else:
+            graph = require_graph(model, arguments.target)
+            ports = graph_ports(graph)
+            layers = [(e.name, e.op, layer_macs(e, graph)) for e in model.layers or []]
+        batch = choose_inputs(arguments, ports[0])
+        result = None
+        if arguments.target == "rtl":
+            result = simulate(model, batch, waves)
+            outputs = result.outputs
+        else:
+            outputs = REFERENCES[arguments.target](model, batch)
+            if batch.single:
+                outputs = {name: values[0] for name, values in outputs.items()}
+        report = Report(
+            model=model.name,
+            target=arguments.target,
+            notes=[*(model.graph.conversions if model.graph else []), *batch.notes],
+            count=batch.count,
+            layers=layers,
+            ports=ports[1],
+            outputs=outputs,
+            result=result,
+            comparison=compare(arguments.target, outputs, model, batch),
+        )
+        document = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
+        if output is not None:
+            output.write(npz(outputs))
+        if report_file is not None:
+            report_file.write(document.encode())
+        if waves is not None:
+            waves.commit()
+    report.print(make_console(stderr=to_stdout))
+    if to_stdout:
+        sys.stdout.write(document)
+    return 1 if report.comparison.total else 0
+
+
+def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
+    """What was given, or random values."""
+    if arguments.input:
+        return read_inputs(arguments.input, ports)
+    return random_batch(ports, arguments.seed)
+
+
+def simulate(model: Model, batch: Batch, waves: OutputFile | None) -> Result:
+    """Run on the chip, with a progress bar on a terminal."""
+    with Simulator(model, waves=waves.partial if waves else None) as simulator:
+        with progress_bar(batch.count, len(simulator.description.jobs)) as progress:
+            return simulator.run(batch, progress=progress)
+
+
+@contextmanager
+def progress_bar(inferences: int, jobs: int) -> Iterator[Callable[[int, int], None]]:
+    """Show the jobs that are done; nothing on a pipe."""
+    from rich.console import Console  # noqa: PLC0415  (only for its bar)
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("simulating", total=inferences * jobs)
+        yield lambda done, job: progress.update(task, completed=done * jobs + job)
+
+
+def npz(arrays: Mapping[str, NDArray]) -> bytes:
+    """A .npz file whose keys may be anything (`numpy.savez` has keys of its own)."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            # ZipInfo's default date: the same outputs give the same bytes.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                npy_format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()

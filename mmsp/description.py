@@ -1,0 +1,369 @@
+"""What the host knows of a compiled network: tensors at its ends, memory plan, layers and jobs.
+
+It is the part of an image that the chip does not need: names, quantisation and placements, so that
+a file alone is enough to feed the chip, to read its outputs and to say what its program does.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.config import ACT_BANKS, ChipConfig
+from mmsp.compiler.placement import Placement
+from mmsp.compiler.program import Program, layer_macs
+from mmsp.errors import InputError
+from mmsp.graph import Graph, HostConversion, Quantization, Tensor
+
+__all__ = [
+    "Description",
+    "JobEntry",
+    "LayerEntry",
+    "Port",
+    "StoredTensor",
+    "describe",
+    "graph_ports",
+]
+
+OUTSIDE_DTYPES = ("int8", "uint8", "float32")
+NAME_LIMIT = 4096
+COUNT_LIMIT = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """An input or output of a network, outside (as the file declares it) and inside (on the chip).
+
+    ``scale`` and ``zero_point`` are those of the int8 tensor inside, None when it has none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # outside: int8, uint8 or float32
+    scale: float | None
+    zero_point: int | None
+    tensor: str  # where it is stored, a key of `Description.tensors`
+
+    def conversion(self, dtype: str) -> HostConversion:
+        """The arithmetic between type ``dtype`` outside and int8 inside."""
+        scale = 1.0 if self.scale is None else self.scale
+        quantization = Quantization((scale,), (self.zero_point or 0,))
+        outside = Tensor(self.name, self.shape, np.dtype(dtype))
+        return HostConversion("", "QUANTIZE", "", outside, self.tensor, quantization)
+
+    def to_inside(self, values: NDArray) -> NDArray[np.int8]:
+        """Convert values of type ``dtype`` to int8."""
+        return values if self.dtype == "int8" else self.conversion(self.dtype).to_inside(values)
+
+    def to_outside(self, values: NDArray[np.int8]) -> NDArray:
+        """Convert int8 values to type ``dtype``."""
+        return values if self.dtype == "int8" else self.conversion(self.dtype).to_outside(values)
+
+    def quantize(self, values: NDArray) -> NDArray[np.int8]:
+        """Convert real values to int8, rounding half away from zero."""
+        return self.conversion("float32").to_inside(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """A tensor in the activation memory, alive from step ``first`` to step ``last``.
+
+    Steps count the layers that have jobs; -1 is before the first of them.
+    """
+
+    placement: Placement
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEntry:
+    """A layer of the network."""
+
+    name: str
+    op: str
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEntry:
+    """A job: its first word in the program, and the index of its layer."""
+
+    offset: int
+    layer: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Everything about a program besides its words."""
+
+    model: str
+    inputs: list[Port]
+    outputs: list[Port]
+    tensors: dict[str, StoredTensor]
+    layers: list[LayerEntry]
+    jobs: list[JobEntry]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def steps(self) -> list[int]:
+        """Index of the layer of each step of the memory plan."""
+        return list(dict.fromkeys(job.layer for job in self.jobs))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the inverse of `from_json`."""
+        return {
+            "model": self.model,
+            "inputs": [port_to_json(port) for port in self.inputs],
+            "outputs": [port_to_json(port) for port in self.outputs],
+            "tensors": [
+                {
+                    "name": name,
+                    "pixels": list(tensor.placement.pixels),
+                    "packed": tensor.placement.packed,
+                    "base": tensor.placement.base,
+                    "row0": tensor.placement.row0,
+                    "first": tensor.first,
+                    "last": tensor.last,
+                }
+                for name, tensor in self.tensors.items()
+            ],
+            "layers": [[layer.name, layer.op, layer.macs] for layer in self.layers],
+            "jobs": [[job.offset, job.layer] for job in self.jobs],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any, config: ChipConfig, words: int) -> "Description":
+        """Read what `to_json` made, and check all of it.
+
+        Parameters
+        ----------
+        value : object
+            Parsed JSON.
+        config : ChipConfig
+            Whose activation memory the tensors must fit.
+        words : int
+            Length of the program, which the jobs' offsets must not exceed.
+
+        Raises
+        ------
+        InputError
+            When a field is missing or has a value that no compiler writes.
+        """
+        root = Fields(value, "description")
+        tensors = {}
+        for entry in root.list("tensors"):
+            name, tensor = read_tensor(Fields(entry, "tensor"), config)
+            tensors[name] = tensor
+        layers = [
+            LayerEntry(name=text(name), op=text(op), macs=integer(macs, "macs", 0, 1 << 60))
+            for name, op, macs in rows(root.list("layers"), 3, "layers")
+        ]
+        jobs = [
+            JobEntry(
+                offset=integer(offset, "job offset", 0, words - 1),
+                layer=integer(layer, "job layer", 0, len(layers) - 1),
+            )
+            for offset, layer in rows(root.list("jobs"), 2, "jobs")
+        ]
+        offsets = [job.offset for job in jobs]
+        if offsets != sorted(set(offsets)):
+            raise InputError("the image's job offsets do not ascend")
+        return cls(
+            model=root.text("model"),
+            inputs=[read_port(Fields(port, "input"), tensors) for port in root.list("inputs")],
+            outputs=[read_port(Fields(port, "output"), tensors) for port in root.list("outputs")],
+            tensors=tensors,
+            layers=layers,
+            jobs=jobs,
+        )
+
+
+def describe(program: Program) -> Description:
+    """Describe a compiled program."""
+    graph = program.graph
+    return Description(
+        model=graph.name,
+        inputs=[make_port(graph, name, "input", program.storage[name]) for name in graph.inputs],
+        outputs=[make_port(graph, name, "output", program.storage[name]) for name in graph.outputs],
+        tensors={
+            name: StoredTensor(placement=placement, first=life.first, last=life.last)
+            for name, placement in program.plan.placements.items()
+            for life in (program.plan.lifetimes[name],)
+        },
+        layers=[
+            LayerEntry(name=layer.name, op=layer.op, macs=layer_macs(layer, graph))
+            for layer in program.layers
+        ],
+        jobs=[
+            JobEntry(offset=offset, layer=job.layer)
+            for offset, job in zip(program.job_offsets, program.jobs, strict=True)
+        ],
+    )
+
+
+def graph_ports(graph: Graph) -> tuple[list[Port], list[Port]]:
+    """Inputs and outputs of a graph that has not been compiled, stored under their own names."""
+    return (
+        [make_port(graph, name, "input", name) for name in graph.inputs],
+        [make_port(graph, name, "output", name) for name in graph.outputs],
+    )
+
+
+def make_port(graph: Graph, name: str, direction: str, storage: str) -> Port:
+    """The port of graph input or output ``name``."""
+    inside = graph.tensors[name]
+    outside = outside_tensor(graph, name, direction)
+    quantization = inside.quantization
+    single = quantization is not None and len(quantization.scale) == 1
+    return Port(
+        name=outside.name,
+        shape=outside.shape,
+        dtype=str(outside.dtype),
+        scale=quantization.scale[0] if quantization and single else None,
+        zero_point=quantization.zero_point[0] if quantization and single else None,
+        tensor=storage,
+    )
+
+
+def outside_tensor(graph: Graph, name: str, direction: str) -> Tensor:
+    """The tensor that the model's file declares in place of graph input or output ``name``."""
+    for conversion in graph.host_conversions:
+        if (conversion.inside, conversion.direction) == (name, direction):
+            return conversion.outside
+    return graph.tensors[name]
+
+
+def port_to_json(port: Port) -> dict[str, Any]:
+    """Plain values of a port."""
+    return {**vars(port), "shape": list(port.shape)}
+
+
+class Fields:
+    """The members of one JSON object, read with a check each."""
+
+    def __init__(self, value: Any, what: str):
+        if not isinstance(value, dict):
+            raise InputError(f"the image's {what} is {type(value).__name__}, not an object")
+        self.value, self.what = value, what
+
+    def get(self, name: str) -> Any:
+        """A member that must be there."""
+        if name not in self.value:
+            raise InputError(f"the image's {self.what} has no field {name!r}")
+        return self.value[name]
+
+    def list(self, name: str) -> list[Any]:
+        """A list."""
+        value = self.get(name)
+        if not isinstance(value, list):
+            raise InputError(f"field {name!r} of the image's {self.what} is {value!r}, not a list")
+        return value
+
+    def text(self, name: str) -> str:
+        """A string."""
+        return text(self.get(name))
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """An integer of ``low..high``."""
+        return integer(self.get(name), name, low, high)
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self.get(name)
+        if not isinstance(value, bool):
+            raise InputError(f"field {name!r} of the image's {self.what} is {value!r}, not a flag")
+        return value
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Positive sizes."""
+        return tuple(integer(size, name, 1, COUNT_LIMIT) for size in self.list(name))
+
+    def optional(self, name: str, read: Callable[[Any], Any]) -> Any:
+        """None, or what ``read`` makes of the member."""
+        value = self.get(name)
+        return None if value is None else read(value)
+
+
+def integer(value: Any, name: str, low: int, high: int) -> int:
+    """Check an integer; JSON's booleans are none."""
+    if type(value) is not int or not low <= value <= high:
+        raise InputError(f"{name} in the image is {value!r}, not one of {low}..{high}")
+    return value
+
+
+def text(value: Any) -> str:
+    """Check a string."""
+    if not isinstance(value, str) or len(value) > NAME_LIMIT:
+        raise InputError(f"a name in the image is {str(value)[:40]!r}, not a text")
+    return value
+
+
+def positive(value: Any) -> float:
+    """Check a scale."""
+    if type(value) not in (int, float) or not 0 < value < float("inf"):
+        raise InputError(f"a scale in the image is {value!r}, and must be positive")
+    return float(value)
+
+
+def rows(values: list[Any], width: int, name: str) -> list[list[Any]]:
+    """Check that each entry is a list of ``width``."""
+    for value in values:
+        if not isinstance(value, list) or len(value) != width:
+            raise InputError(f"an entry of {name!r} in the image is not a list of {width}")
+    return values
+
+
+def read_tensor(fields: Fields, config: ChipConfig) -> tuple[str, StoredTensor]:
+    """Read a stored tensor and check that it lies within the activation memory."""
+    name, pixels = fields.text("name"), fields.shape("pixels")
+    if len(pixels) != 3:  # noqa: PLR2004  (height, width, channels)
+        raise InputError(f"tensor {name!r} of the image has pixels {pixels}, not three sizes")
+    placement = Placement(
+        pixels=pixels,
+        word_bytes=config.rows,
+        packed=fields.flag("packed"),
+        base=fields.integer("base", 0, config.bank_words - 1),
+        row0=fields.integer("row0", 0, ACT_BANKS - 1),
+    )
+    if placement.base + placement.words > config.bank_words:
+        raise InputError(
+            f"tensor {name!r} of the image ends at word {placement.base + placement.words} of a "
+            f"bank, and configuration {config.name} has {config.bank_words}"
+        )
+    first = fields.integer("first", -1, COUNT_LIMIT)
+    last = fields.integer("last", first, COUNT_LIMIT)
+    return name, StoredTensor(placement=placement, first=first, last=last)
+
+
+def read_port(fields: Fields, tensors: dict[str, StoredTensor]) -> Port:
+    """Read an input or output and check that its tensor is stored in its size."""
+    port = Port(
+        name=fields.text("name"),
+        shape=fields.shape("shape"),
+        dtype=fields.text("dtype"),
+        scale=fields.optional("scale", positive),
+        zero_point=fields.optional("zero_point", lambda v: integer(v, "zero_point", -128, 127)),
+        tensor=fields.text("tensor"),
+    )
+    if port.dtype not in OUTSIDE_DTYPES:
+        raise InputError(
+            f"{fields.what} {port.name!r} of the image is {port.dtype!r}, not one of "
+            f"{', '.join(OUTSIDE_DTYPES)}"
+        )
+    if port.tensor not in tensors:
+        raise InputError(f"{fields.what} {port.name!r} of the image is stored nowhere")
+    pixels = tensors[port.tensor].placement.pixels
+    if math.prod(port.shape) != math.prod(pixels):
+        raise InputError(
+            f"{fields.what} {port.name!r} of the image has shape {port.shape}, and is stored as "
+            f"{pixels}"
+        )
+    return port
