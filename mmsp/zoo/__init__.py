@@ -36,9 +36,9 @@ def held_out_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def quantize_digits(images: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Images ``(n, 8, 8)`` of 0..16 as the network takes them: int8 ``(n, 8, 8, 1)``.
+    """Images ``(n, 8, 8)`` of 0..16 as the network takes them: int8 ``(n, 1, 8, 8, 1)``.
 
     The network's input is a grey value of 0..255 minus 128, so 16 becomes 127 and 0 becomes -128.
     """
     greys = (images.astype(np.int64) * GREYS + INK // 2) // INK
-    return (greys - INT8_OFFSET).astype(np.int8)[..., None]
+    return (greys - INT8_OFFSET).astype(np.int8)[:, None, :, :, None]

@@ -113,6 +113,7 @@ def train(
     images : ndarray, shape (N, 8, 8, 1)
         0 to 1.
     labels : ndarray, shape (N,)
+        0 to 9.
     epochs : int
         Times that every image is seen, but for up to 31 that do not fill a batch.
     progress : callable
