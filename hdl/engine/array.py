@@ -53,6 +53,9 @@ class MacArray(wiring.Component):
         ``rows`` sums, one cycle of `advance` after `load`.
     """
 
+    LATENCY = 2
+    """Cycles from `load` to `sums`, with `advance` in the second."""
+
     def __init__(self, config: ChipConfig):
         self.config = config
         self.taps = 3 * config.window_rows
@@ -124,5 +127,14 @@ class MacArray(wiring.Component):
             with m.If(self.advance):
                 m.d.sync += self.sums[r].eq(products[0])
 
-        m.d.sync += Assert(~self.swap | self.full, "swapped in a tile that is not complete")
+        loading = self.tile.valid & self.tile.ready
+        m.d.sync += [
+            Assert(~self.swap | self.full, "swapped in a tile that is not complete"),
+            Assert(~self.swap | self.load, "swapped in a tile without operands"),
+            Assert(~loading | (index < -(-lanes // per_word)), "a tile longer than the array"),
+            Assert(
+                ~(loading & tile.ones) | (tile.last & (index == 0)),
+                "a tile of ones is a single word",
+            ),
+        ]
         return m

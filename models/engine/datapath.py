@@ -1,0 +1,174 @@
+"""Golden model of the engine's back half: array, accumulators, drain, component by component.
+
+Shapes: ``rows`` output channels are worked on at once, ``lanes`` products are summed into each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.requantization import clamp_to_int8, requantize
+from models.fixedpoint import IntArray, multiply_by_quantized_multiplier, wrap
+
+__all__ = [
+    "AccumulatorStore",
+    "Finished",
+    "OperandScale",
+    "OutputRange",
+    "OutputWalk",
+    "array_operands",
+    "array_sums",
+    "drain_add",
+    "drain_average",
+    "load_tile",
+]
+
+INT32_MIN = -(1 << 31)
+OPERAND_BITS = 9
+
+
+def load_tile(shadow: IntArray, lanes: IntArray, *, ones: bool = False) -> IntArray:
+    """Weights ``(rows, lanes)`` after a tile has been loaded over those of ``shadow``.
+
+    ``lanes`` is ``(n, rows)``, the stream's order, with ``n`` possibly less than the array has:
+    the others keep what they held.  Surplus lanes of the last word have no place and are dropped.
+    With ``ones``, all weights become 1.
+    """
+    if ones:
+        return np.ones_like(shadow)
+    weights = shadow.copy()
+    count = min(len(lanes), shadow.shape[1])
+    weights[:, :count] = lanes[:count].T
+    return weights
+
+
+def array_operands(lanes: IntArray, window: IntArray, *, broadcast: bool) -> IntArray:
+    """Operands ``(rows, lanes)`` of one step.
+
+    ``lanes`` holds one operand a lane for all rows.  Unless ``broadcast``, the first lanes of each
+    row are its own taps, ``window`` of shape ``(rows, taps)``.
+    """
+    operands = np.tile(lanes, (len(window), 1))
+    if not broadcast:
+        operands[:, : window.shape[1]] = window
+    return operands
+
+
+def array_sums(weights: IntArray, operands: IntArray) -> IntArray:
+    """One sum a row; both arguments ``(rows, lanes)``."""
+    return (weights * operands).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What leaves the accumulators for a pixel, ``rows`` values each.
+
+    ``latest`` and ``previous`` are the low nine bits of the last pass and of the accumulator before
+    it; ``previous`` is None if there was no other pass.
+    """
+
+    total: IntArray
+    latest: IntArray
+    previous: IntArray | None
+
+
+class AccumulatorStore:
+    """The partial sums of a stripe, ``rows`` a pixel; see `hdl.engine.accumulators`."""
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        self.stored: dict[int, IntArray] = {}
+
+    def step(
+        self, sums: IntArray, *, pixel: int, first: bool, last: bool, maximum: bool, skip: bool
+    ) -> Finished | None:
+        """Combine ``sums`` with what is stored; the finished pixel if it is the ``last`` step.
+
+        Raises
+        ------
+        KeyError
+            If a step that is not the first finds nothing stored.
+        """
+        old = None if first else self.stored[pixel]
+        if maximum:
+            start = np.full(self.rows, INT32_MIN, np.int64) if old is None else old
+            total = start if skip else np.maximum(start, sums)
+        else:
+            total = wrap(sums if old is None else old + sums)
+        if not last:
+            self.stored[pixel] = total
+            return None
+        previous = None if old is None else wrap(old, OPERAND_BITS)
+        return Finished(total, wrap(sums, OPERAND_BITS), previous)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRange:
+    """Zero point of the output and the range that the fused activation leaves."""
+
+    zero_point: int
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperandScale:
+    """Rescaling of one operand of an addition, the same for all channels."""
+
+    multiplier: int
+    shift: int
+
+
+def drain_average(total: IntArray, count: IntArray, output: OutputRange) -> NDArray[np.int8]:
+    """``total / count``, ties away from zero, by an actual division."""
+    magnitude = (np.abs(total) + count // 2) // count
+    mean = np.sign(total) * magnitude + output.zero_point
+    return clamp_to_int8(mean, output.minimum, output.maximum)
+
+
+def drain_add(
+    operands: tuple[IntArray, IntArray],
+    scales: tuple[OperandScale, OperandScale],
+    left_shift: int,
+    output: OutputRange,
+    *,
+    bias: IntArray,
+    multiplier: IntArray,
+    shift: IntArray,
+) -> NDArray[np.int8]:
+    """Sum of two rescaled operands, itself rescaled per channel; every sum wraps in ``int32``."""
+    first, second = (
+        multiply_by_quantized_multiplier(wrap(x << left_shift), scale.multiplier, scale.shift)
+        for x, scale in zip(operands, scales, strict=True)
+    )
+    return requantize(
+        wrap(first + second), bias=bias, multiplier=multiplier, shift=shift, **vars(output)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputWalk:
+    """Where the words of an output tensor go, in the order in which they are finished.
+
+    The steps are those of `hdl.engine.descriptor.Descriptor`; the counts are not reduced by one.
+    """
+
+    groups: int
+    height: int
+    width: int
+    base: int
+    row0: int
+    row_words: int
+    pixel_step: int
+    row_step: int
+
+    def addresses(self, *, banks: int, bank_words: int) -> Iterator[tuple[int, int]]:
+        """``(bank, word address)``: group after group, row after row, pixel after pixel."""
+        for group in range(self.groups):
+            for y in range(self.height):
+                row = self.row0 + y * self.row_step
+                line = self.base + row // banks * self.row_words + group
+                for x in range(self.width):
+                    yield row % banks, (line + x * self.pixel_step) % bank_words
