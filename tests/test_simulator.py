@@ -175,6 +175,9 @@ print(build.library(SMALL, design=lambda: ChipStub(SMALL)))
 
 
 def test_two_processes_share_one_build(tmp_path):
+    objects = cache.cache_root() / "objects"  # Verilator's library need not be compiled again
+    objects.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "objects").symlink_to(objects)
     command = [sys.executable, "-c", BUILD_STUB, str(tmp_path)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

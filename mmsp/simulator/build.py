@@ -47,6 +47,9 @@ COMPILER_FLAGS = [
     # What the design prints is collected, and a fatal error does not end this process.
     "-DVL_PRINTF=harness_printf", "-include", str(HERE / "output.h"), "-DVL_USER_FATAL",
 ]  # fmt: skip
+HOT = ("classes_fast", "support_fast")  # Verilator's names for what runs in every cycle,
+COLD = ("classes_slow", "support_slow")  # and for what does not
+LARGE_SOURCE_BYTES = 100_000
 # Waveforms would need two system libraries, of which little is used: that little is in compat/.
 COMPAT_FLAGS = [
     flag
@@ -184,28 +187,34 @@ def build(
 
 
 def compile_commands(work: Path, compiler: Compiler, *, waves: bool) -> list[list[str]]:
-    """One command for each C++ file, the long ones first."""
+    """One command for each object file, the long ones first.
+
+    Half a compiler's time on a small file goes into Verilator's headers, so those are put together.
+    """
     sources = json.loads((work / f"V{TOP}.json").read_text())["sources"]
+    hot = [Path(name).name for kind in HOT for name in sources.get(kind, [])]
+    cold = [Path(name).name for kind in COLD for name in sources.get(kind, [])]
+    hot.sort(key=lambda name: -(work / name).stat().st_size)
+    large = [name for name in hot if (work / name).stat().st_size > LARGE_SOURCE_BYTES]
+    for name, parts in (("hot.cpp", hot[len(large) :]), ("cold.cpp", cold)):
+        (work / name).write_text("".join(f'#include "{part}"\n' for part in parts))
+
     include = VERILATOR_ROOT / "include"
     common = [
         *COMPILER_FLAGS, "-I.", f"-I{include}", f"-I{include / 'vltstd'}",
         f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_FST={int(waves)}",
         "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0", *(COMPAT_FLAGS if waves else []),
     ]  # fmt: skip
-    launcher = [sys.executable, objcache.__file__]
 
-    def command(source: Path, level: str) -> list[str]:
-        return [*launcher, *compiler.command, level, *common,
-                "-c", "-o", f"{source.stem}.o", str(source)]  # fmt: skip
+    def command(source: str | Path, level: str) -> list[str]:
+        return [sys.executable, objcache.__file__, *compiler.command, level, *common,
+                "-c", "-o", f"{Path(source).stem}.o", str(source)]  # fmt: skip
 
-    generated = [
-        (Path(Path(name).name), "-O0" if kind.endswith("_slow") else "-O2")
-        for kind in ("classes_fast", "classes_slow", "support_fast", "support_slow")
-        for name in sources.get(kind, [])
+    return [
+        *(command(name, "-O2") for name in large),
+        command("cold.cpp", "-O0"),  # start-up code
+        *(command(name, "-O2") for name in ("hot.cpp", HERE / "harness.cpp", *sources["global"])),
     ]
-    generated.sort(key=lambda item: -(work / item[0]).stat().st_size * (item[1] == "-O2"))
-    fixed = [HERE / "harness.cpp", *map(Path, sources["global"])]
-    return [command(*item) for item in generated] + [command(source, "-O2") for source in fixed]
 
 
 def run(command: list[str], *, cwd: Path) -> None:
