@@ -1,0 +1,1 @@
+"""The way to an FPGA: resource budgets, synthesis and its check."""
