@@ -1,6 +1,6 @@
 """Activation memory: four single-port banks, read by row, written one word at a time."""
 
-from amaranth.hdl import Assert, Module, Signal
+from amaranth.hdl import Assert, Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -84,4 +84,6 @@ class ActivationMemory(wiring.Component):
             with m.If(host_bank == b):
                 m.d.comb += host.q.eq(reader.data)
             m.d.sync += Assert(~(reader.en & writer.en), "two accesses to a single-port bank")
+        engine = word.valid | Cat(read.enable for read in self.reads).any()
+        m.d.sync += Assert(~(host.enable & engine), "host access while the engine uses the memory")
         return m
