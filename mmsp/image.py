@@ -18,13 +18,14 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import CONFIGS, MRAM_WORD_BYTES, ChipConfig
+from hdl.engine.descriptor import Descriptor
 from mmsp.compiler.program import Program
 from mmsp.description import Description, describe
 from mmsp.errors import InputError
@@ -35,6 +36,7 @@ __all__ = [
     "Image",
     "Segment",
     "configuration_hash",
+    "format_hash",
     "is_image",
     "read_image",
     "write_image",
@@ -43,9 +45,9 @@ __all__ = [
 MAGIC = b"MMSPMRAM"
 VERSION = 1
 
-HEADER = struct.Struct("<8s H H I I I 16s 16s 4x I")
+HEADER = struct.Struct("<8s H H I I I 16s 8s 8s 4x I")
 """magic, version, segments, file bytes, resident words, sequence, configuration's name and hash,
-CRC-32 of all before it and of the table."""
+hash of the program format, CRC-32 of all before it and of the table."""
 ENTRY = struct.Struct("<8s I I I I 8x")
 """Kind, flags, first word, bytes, CRC-32 of the segment with its padding."""
 CRC_AT = HEADER.size - 4
@@ -101,11 +103,24 @@ class Image:
 
 
 def configuration_hash(config: ChipConfig) -> bytes:
-    """16 bytes that differ when a size differs that a program depends on."""
+    """8 bytes that differ when a size differs that a program depends on."""
     sizes = [
-        f"{f.name}={getattr(config, f.name)}" for f in fields(config) if f.name not in NO_SIZES
+        f"{field.name}={getattr(config, field.name)}"
+        for field in fields(config)
+        if field.name not in NO_SIZES
     ]
-    return hashlib.sha256(";".join(sizes).encode()).digest()[:16]
+    return short_hash(sizes)
+
+
+def format_hash() -> bytes:
+    """8 bytes that differ when the descriptors of a program are laid out in another way."""
+    layout = Descriptor.as_shape()
+    return short_hash(f"{name}@{field.offset}:{field.shape!r}" for name, field in layout)
+
+
+def short_hash(parts: Iterable[str]) -> bytes:
+    """Hash of texts in their order."""
+    return hashlib.sha256(";".join(parts).encode()).digest()[:8]
 
 
 def is_image(data: bytes) -> bool:
@@ -141,7 +156,7 @@ def write_image(program: Program, *, sequence: int = 1) -> bytes:
     check_size(program.graph.name, resident_words, config)
     header = HEADER.pack(
         MAGIC, VERSION, len(contents), first * MRAM_WORD_BYTES, resident_words, sequence,
-        config.name.encode(), configuration_hash(config), 0,
+        config.name.encode(), configuration_hash(config), format_hash(), 0,
     )  # fmt: skip
     crc = zlib.crc32(table, zlib.crc32(header[:CRC_AT]))
     return header[:CRC_AT] + struct.pack("<I", crc) + table + body
@@ -171,8 +186,8 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
             f"the image is truncated: the header takes {HEADER.size} bytes, and {len(data)} are "
             "there"
         )
-    _, version, count, size, resident_words, sequence, name, sizes_hash, crc = HEADER.unpack_from(
-        data
+    _, version, count, size, resident_words, sequence, name, sizes, layout, crc = (
+        HEADER.unpack_from(data)
     )
     if version != VERSION:
         raise InputError(f"the image has format version {version}, and {VERSION} is read")
@@ -186,7 +201,12 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
     table_end = HEADER.size + count * ENTRY.size
     found = zlib.crc32(data[HEADER.size : table_end], zlib.crc32(data[:CRC_AT]))
     check_crc("header", crc, found)
-    target = choose_config(name.rstrip(b"\0").decode("ascii", "replace"), sizes_hash, config)
+    target = choose_config(name.rstrip(b"\0").decode("ascii", "replace"), sizes, config)
+    if layout != format_hash():
+        raise InputError(
+            f"the image has program format {layout.hex()[:8]}, and this version's chip reads "
+            f"{format_hash().hex()[:8]}: compile the model again"
+        )
 
     segments = list(read_segments(data, count))
     ends = [segment.first_word + segment.words for segment in segments if segment.resident]

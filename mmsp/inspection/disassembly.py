@@ -1,0 +1,201 @@
+"""Reads jobs back out of the words of a program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.config import ChipConfig
+from hdl.engine.descriptor import (
+    DESCRIPTOR_WORDS,
+    SOFTMAX_TABLE_WORDS,
+    Descriptor,
+    Drain,
+    Feed,
+    Operation,
+    Reduction,
+    parameter_words,
+)
+from mmsp.compiler.jobs import decode_descriptor
+from mmsp.description import Description
+from mmsp.errors import InputError
+from mmsp.image import Image
+
+__all__ = ["DecodedJob", "disassemble"]
+
+FIELDS = tuple(name for name, _ in Descriptor.as_shape())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedJob:
+    """One job as the program has it; words of everything that follows its descriptor.
+
+    ``fields`` are those of `hdl.engine.descriptor.Descriptor`, enumerations as such.
+    """
+
+    index: int
+    offset: int
+    layer: str
+    op: str
+    fields: dict[str, Any]
+    parameter_words: int
+    table_words: int
+    weight_words: int
+    rows: int
+
+    @property
+    def words(self) -> int:
+        """All words of the job."""
+        return DESCRIPTOR_WORDS + self.parameter_words + self.table_words + self.weight_words
+
+    @property
+    def groups(self) -> int:
+        """Groups of output channels."""
+        return self.fields["groups_last"] + 1
+
+    @property
+    def passes(self) -> tuple[int, int, int]:
+        """Passes over kernel rows, over kernel columns, and within a kernel position."""
+        names = ("rows_passes_last", "cols_passes_last", "inner_last")
+        rows, columns, inner = (self.fields[name] + 1 for name in names)
+        return rows, columns, inner
+
+    @property
+    def stripes(self) -> int:
+        """Stripes that the output pixels are cut into."""
+        return self.fields["stripes_last"] + 1
+
+    @property
+    def weight_words_read(self) -> int:
+        """Words of weights that come out of the MRAM, repeats included."""
+        return self.weight_words * (self.stripes if self.fields["refetch"] else 1)
+
+    @property
+    def kind(self) -> str:
+        """How the job feeds, reduces and drains."""
+        fields = self.fields
+        if fields["operation"] == Operation.SOFTMAX:
+            return "softmax"
+        how = {Drain.SCALE: "", Drain.AVERAGE: " average", Drain.ADD: " add"}[fields["drain"]]
+        if fields["reduction"] == Reduction.MAX:
+            how = " max"
+        return fields["feed"].name.lower() + how
+
+    def lines(self) -> tuple[str, str]:
+        """Two lines about it: what it computes, and how."""
+        f = self.fields
+        out = f"{f['out_h_last'] + 1} x {f['out_w_last'] + 1}"
+        if f["operation"] == Operation.SOFTMAX:
+            channels = f["inner_last"] + 1
+            return (
+                f"softmax of {out} pixels, {channels} channels",
+                f"table of {self.table_words} words",
+            )
+        packed = f["feed"] == Feed.PACKED
+        unit = " bytes" if packed else ""
+        source = f"{f['in_h']} x {f['in_w']}{unit}"
+        first = (
+            f"{self.kind}: {source} at {place(f['a'])}"
+            + (f" and {place(f['b'])}" if f["drain"] == Drain.ADD else "")
+            + f" -> {out} at {f['out_base']}+{f['out_row0']}"
+        )
+        if (f["stride_h"], f["stride_w"]) != (1, 1):
+            first += f", stride {f['stride_h']}, {f['stride_w']}{unit}"
+        if f["pad_h"] or f["pad_w"]:
+            first += f", pad {f['pad_h']}, {f['pad_w']}{unit}"
+        second = f"{count(self.groups, 'group')} of {self.rows} x "
+        second += f"{count(self.stripes, 'stripe')} of {f['stripe_pixels_last'] + 1} x "
+        second += f"{' x '.join(map(str, self.passes))} passes, "
+        if f["ones"]:
+            return first, second + "no weights"
+        second += f"{self.weight_words:,} words of weights"
+        if f["refetch"]:
+            second += f" read {self.stripes} times"
+        return first, second
+
+
+def place(operand: dict[str, int]) -> str:
+    """First word and first row of an operand."""
+    return f"{operand['base']}+{operand['row0']}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def disassemble(image: Image) -> list[DecodedJob]:
+    """Decode all jobs of a program, from its words.
+
+    Raises
+    ------
+    InputError
+        When a job is not where the image says, or its length is not what its descriptor asks for.
+    """
+    return list(decode_jobs(image.program_words, image.description, image.config))
+
+
+def decode_jobs(
+    words: NDArray[np.uint8], description: Description, config: ChipConfig
+) -> Sequence[DecodedJob]:
+    """Decode the jobs in ``words``, which must be followed by END."""
+    starts = [job.offset for job in description.jobs]
+    ends = [*starts[1:], len(words) - DESCRIPTOR_WORDS]
+    jobs = []
+    for index, (job, end) in enumerate(zip(description.jobs, ends, strict=True)):
+        fields = decode(words, job.offset, end)
+        if fields["operation"] == Operation.END:
+            raise InputError(f"job {index} of the program, at word {job.offset}, is END")
+        softmax = fields["operation"] == Operation.SOFTMAX
+        groups = fields["groups_last"] + 1
+        parameters = 0 if softmax else groups * parameter_words(config.rows)
+        table = SOFTMAX_TABLE_WORDS if softmax else 0
+        weights = end - job.offset - DESCRIPTOR_WORDS - parameters - table
+        no_weights = softmax or bool(fields["ones"])
+        if weights < 0 or (no_weights and weights) or weights % groups:
+            raise InputError(
+                f"job {index} of the program has {end - job.offset} words from word {job.offset}, "
+                "and its descriptor asks for another number"
+            )
+        layer = description.layers[job.layer]
+        jobs.append(
+            DecodedJob(
+                index=index,
+                offset=job.offset,
+                layer=layer.name,
+                op=layer.op,
+                fields=fields,
+                parameter_words=parameters,
+                table_words=table,
+                weight_words=weights,
+                rows=config.rows,
+            )
+        )
+    last = decode(words, ends[-1], len(words))
+    if last["operation"] != Operation.END:
+        raise InputError(f"the program does not end with END, but {last['operation'].name}")
+    return jobs
+
+
+def decode(words: NDArray[np.uint8], offset: int, end: int) -> dict[str, Any]:
+    """Fields of the descriptor at ``offset``."""
+    if offset < 0 or end - offset < DESCRIPTOR_WORDS:
+        raise InputError(
+            f"the program has {max(end - offset, 0)} words at word {offset}, and a descriptor "
+            f"takes {DESCRIPTOR_WORDS}"
+        )
+    descriptor = decode_descriptor(words[offset : offset + DESCRIPTOR_WORDS])
+    try:
+        return {name: plain(getattr(descriptor, name)) for name in FIELDS}
+    except ValueError as error:
+        raise InputError(f"the descriptor at word {offset} of the program: {error}") from None
+
+
+def plain(value: Any) -> Any:
+    """A field's value: an integer, an enumeration, or the members of a structure."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return value
+    return {name: getattr(value, name) for name, _ in shape()}
