@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
     to_stdout = arguments.json == STDOUT
-    with OutputFiles([Path(arguments.model)]) as files:
+    with OutputFiles(named_files(arguments)) as files:
         output = files.add(arguments.output, "--output")
         report_file = files.add(None if to_stdout else arguments.json, "--json")
         waves = files.add(arguments.waves, "--waves")
@@ -108,6 +108,14 @@ def main(arguments: argparse.Namespace) -> int:
     if to_stdout:
         sys.stdout.write(document)
     return 1 if report.comparison.total else 0
+
+
+def named_files(arguments: argparse.Namespace) -> list[Path]:
+    """Files that are read, which no output may overwrite."""
+    return [
+        Path(arguments.model),
+        *(Path(name) for given in arguments.input for name in (given, given.rpartition("=")[2])),
+    ]
 
 
 def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
