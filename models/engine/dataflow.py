@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 
 from models.fixedpoint import IntArray
 
-__all__ = ["ArrayShape", "Nest", "Pass", "Step", "Tap", "operands", "passes", "step_count", "steps"]
+__all__ = [
+    "HISTORY",
+    "ArrayShape",
+    "Nest",
+    "Pass",
+    "Step",
+    "Tap",
+    "operands",
+    "passes",
+    "step_count",
+    "steps",
+]
 
 HISTORY = 3
 """Columns of the sliding window."""

@@ -1,0 +1,212 @@
+"""Random engine programs: their words, what the loader must do with each, and a weight cache.
+
+What a program consists of is restated here, not taken from the compiler.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.engine.descriptor import (
+    DESCRIPTOR_WORDS,
+    SOFTMAX_TABLE_WORDS,
+    Descriptor,
+    Feed,
+    Operation,
+    parameter_words,
+)
+
+__all__ = ["CacheModel", "Event", "Program", "random_program", "tile_words"]
+
+WORD_BITS = 8 * MRAM_WORD_BYTES
+
+DESCRIPTOR_MASK = (1 << Descriptor.as_shape().size) - 1
+
+
+class Event(NamedTuple):
+    """Something the loader does, in order.
+
+    ``kind``: "descriptor", "parameters", "tiles" or "table" for a word that moves (a tile of ones
+    moves none), "seek" or "rewind" for the cache, "end".
+    """
+
+    kind: str
+    address: int = 0
+    ones: bool = False
+    last: bool = False
+
+
+@dataclass
+class Program:
+    """Words from MRAM address ``start`` on, and the loader's actions.
+
+    ``descriptors``: index of each one's first word, that of the END last.
+    """
+
+    start: int
+    words: list[int] = field(default_factory=list)
+    descriptors: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def here(self) -> int:
+        """Address of the next word."""
+        return self.start + len(self.words)
+
+    @property
+    def jobs(self) -> list[int]:
+        """The bits of each job's descriptor."""
+        return [self.descriptor(at) & DESCRIPTOR_MASK for at in self.descriptors[:-1]]
+
+    def descriptor(self, at: int) -> int:
+        """The words of the descriptor at index ``at`` as one number."""
+        words = self.words[at : at + DESCRIPTOR_WORDS]
+        return sum(word << (WORD_BITS * i) for i, word in enumerate(words))
+
+    def finish(self) -> None:
+        """Tell each descriptor how many words follow it."""
+        for at in self.descriptors:
+            behind = len(self.words) - at - DESCRIPTOR_WORDS
+            bits = with_fields(self.descriptor(at), {"remaining": behind})
+            self.words[at : at + DESCRIPTOR_WORDS] = as_words(bits)
+
+    def word(self, kind: str, value: int, **flags: bool) -> None:
+        """Append a word that the loader takes once."""
+        self.events.append(Event(kind, self.here, **flags))
+        self.words.append(value)
+
+
+def tile_words(fields: dict[str, Any], config: ChipConfig) -> list[int]:
+    """Words of each tile of a group: a lane is ``rows`` bytes, a tile begins with a new word."""
+    chunks = -(-config.rows // config.lanes)
+    lanes = []
+    for _ in range((fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)):
+        for inner in range(fields["inner_last"] + 1):
+            if fields["feed"] is Feed.WINDOW:
+                lanes.append(3 * config.window_rows)
+            elif inner == fields["inner_last"]:
+                lanes.append(fields["lanes_last"])
+            elif fields["feed"] is Feed.PACKED:
+                lanes.append(fields["packed_lanes"])
+            else:
+                chunk = inner % chunks
+                lanes.append(min(config.lanes, config.rows - chunk * config.lanes))
+    return [-(-count * config.rows // MRAM_WORD_BYTES) for count in lanes]
+
+
+def random_words(rng: np.random.Generator, count: int) -> list[int]:
+    """Words of random bytes."""
+    return [int.from_bytes(rng.bytes(MRAM_WORD_BYTES), "little") for _ in range(count)]
+
+
+def random_program(rng: np.random.Generator, config: ChipConfig, jobs: int, start: int) -> Program:
+    """``jobs`` random jobs and the END; every bit that the loader has no use for is random."""
+    program = Program(start)
+    program.events.append(Event("seek", start))
+    for _ in range(jobs):
+        if rng.random() < 1 / 8:
+            add_descriptor(rng, program, {"operation": Operation.SOFTMAX})
+            for word in random_words(rng, SOFTMAX_TABLE_WORDS):
+                program.word("table", word)
+        else:
+            add_job(rng, program, config)
+    add_descriptor(rng, program, {"operation": Operation.END})
+    program.events.append(Event("end"))
+    program.finish()
+    return program
+
+
+def add_descriptor(rng: np.random.Generator, program: Program, fields: dict[str, Any]) -> None:
+    """A descriptor of random bits but for ``fields``."""
+    noise = int.from_bytes(rng.bytes(DESCRIPTOR_WORDS * MRAM_WORD_BYTES), "little")
+    program.descriptors.append(len(program.words))
+    for word in as_words(with_fields(noise, fields)):
+        program.word("descriptor", word)
+
+
+def with_fields(bits: int, fields: dict[str, Any]) -> int:
+    """``bits`` of a descriptor with some of its fields replaced."""
+    layout = Descriptor.as_shape()
+    for name, value in fields.items():
+        mask = (1 << layout[name].width) - 1
+        bits &= ~(mask << layout[name].offset)
+        bits |= (int(getattr(value, "value", value)) & mask) << layout[name].offset
+    return bits
+
+
+def as_words(bits: int) -> list[int]:
+    """The words of a descriptor."""
+    mask = (1 << WORD_BITS) - 1
+    return [bits >> (WORD_BITS * i) & mask for i in range(DESCRIPTOR_WORDS)]
+
+
+def add_job(rng: np.random.Generator, program: Program, config: ChipConfig) -> None:
+    """A job: for each group parameters, then for each stripe the same tiles."""
+    feed = [Feed.DENSE, Feed.WINDOW, Feed.PACKED][int(rng.integers(3))]
+    fields: dict[str, Any] = {
+        "operation": Operation.JOB,
+        "feed": feed,
+        "ones": int(rng.random() < 1 / 4),
+        "refetch": int(rng.integers(2)),
+        "groups_last": int(rng.integers(3)),
+        "stripes_last": int(rng.integers(3)),
+        "rows_passes_last": int(rng.integers(3)),
+        "cols_passes_last": int(rng.integers(3)),
+        "inner_last": 0 if feed is Feed.WINDOW else int(rng.integers(5)),
+        "lanes_last": int(rng.integers(1, config.lanes + 1)),
+        "packed_lanes": int(rng.integers(1, config.lanes + 1)),
+    }
+    add_descriptor(rng, program, fields)
+    sizes = tile_words(fields, config)
+    for _ in range(fields["groups_last"] + 1):
+        for word in random_words(rng, parameter_words(config.rows)):
+            program.word("parameters", word)
+        if fields["ones"]:
+            tile = Event("tiles", program.here, ones=True, last=True)
+            program.events += [tile] * len(sizes) * (fields["stripes_last"] + 1)
+            continue
+        first_word, first_event = program.here, len(program.events)
+        for size in sizes:
+            for i, word in enumerate(random_words(rng, size)):
+                program.word("tiles", word, last=i == size - 1)
+        again = Event("seek", first_word) if fields["refetch"] else Event("rewind")
+        program.events += [again, *program.events[first_event:]] * fields["stripes_last"]
+
+
+class CacheModel:
+    """The stream of `hdl.mram.WeightCache`, as far as a consumer can tell.
+
+    Words are offered after a random wait, and then until they are taken.  A word taken without
+    ``keep`` is gone, and so are those before it: `rewind` goes back to the first one that is kept.
+    """
+
+    def __init__(self, rng: np.random.Generator, idle: float):
+        self.rng, self.idle = rng, idle
+        self.words: dict[int, int] = {}
+        self.address = self.base = 0
+        self.valid = False
+
+    def load(self, program: Program) -> None:
+        """Put a program into the MRAM."""
+        self.words.update(enumerate(program.words, program.start))
+
+    @property
+    def payload(self) -> int:
+        """The word at `address`."""
+        return self.words.get(self.address, 0)
+
+    def cycle(self, *, seek: int | None, rewind: bool, ready: bool, keep: bool) -> None:
+        """Let a cycle pass in which the consumer did this."""
+        moved = self.valid and ready
+        if moved:
+            self.address += 1
+            if not keep:
+                self.base = self.address
+        if rewind:
+            self.address = self.base
+        if seek is not None:
+            self.address = self.base = seek
+        held = self.valid and not (moved or rewind or seek is not None)
+        self.valid = held or bool(self.rng.random() >= self.idle)
