@@ -95,5 +95,11 @@ class ParameterStore(wiring.Component):
                 banks[b][s * lanes + lane].as_value() for b in range(2) for s in range(self.slices)
             )
             m.d.comb += self.channels[lane].eq(choices[using * self.slices + self.slice])
-        m.d.sync += Assert(~self.release | self.full, "released parameters that are not complete")
+        m.d.sync += [
+            Assert(~self.release | self.full, "released parameters that are not complete"),
+            # Both banks alike: the one in use is also the next to be loaded.
+            Assert((loading == using) == (complete[0] == complete[1]), "banks out of turn"),
+            Assert(self.full | ~complete.any(), "a complete bank behind an empty one"),
+            Assert(index < count, "a word that no group has"),
+        ]
         return m
