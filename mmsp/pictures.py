@@ -72,27 +72,25 @@ def read_picture(path: Path, data: bytes, port: Port) -> tuple[NDArray[np.uint8]
     from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  (slow to import)
 
     height, width, channels = image_size(path, port)
+    mode = CHANNEL_MODES[channels]
     try:
         with Image.open(BytesIO(data)) as opened:
-            if opened.mode.startswith(DEEP_MODES):
-                raise InputError(
-                    f"picture {str(path)!r} has mode {opened.mode}, and 8 bits a channel are read"
-                )
             picture = ImageOps.exif_transpose(opened)
-            steps = [f"{picture.width} x {picture.height} {picture.mode}"]
-            mode = CHANNEL_MODES[channels]
-            if picture.mode != mode:
-                picture = picture.convert(mode)
-                steps.append(f"converted to {mode}")
-            if picture.size != (width, height):
-                picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-                steps.append(f"resized to {width} x {height}")
     except UnidentifiedImageError:
         raise InputError(f"picture {str(path)!r} is no picture that can be read") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"picture {str(path)!r} cannot be read: {error}") from None
+    except Exception as error:  # damage surfaces as almost anything
+        raise InputError(f"picture {str(path)!r} cannot be read: {first_line(error)}") from None
+    if picture.mode.startswith(DEEP_MODES):
+        raise InputError(
+            f"picture {str(path)!r} has mode {picture.mode}, and 8 bits a channel are read"
+        )
+    steps = [f"{picture.width} x {picture.height} {picture.mode}"]
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+        steps.append(f"converted to {mode}")
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        steps.append(f"resized to {width} x {height}")
     pixels = np.asarray(picture, np.uint8).reshape(port.shape)
     return pixels, f"picture {path.name!r}: {', '.join(steps)}"
 
@@ -105,3 +103,8 @@ def image_size(path: Path, port: Port) -> tuple[int, int, int]:
         f"input {port.name!r} takes no picture such as {str(path)!r}: its shape is {port.shape}, "
         "not (1, height, width, 1 or 3)"
     )
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, in one line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -160,7 +160,7 @@ def test_refusals(data, change, sentence):
 
 
 def test_foreign_configuration(data):
-    with pytest.raises(InputError, match="made for configuration SMALL .*, and this is FULL"):
+    with pytest.raises(InputError, match=r"made for configuration SMALL .*, and this is FULL"):
         read_image(data, FULL)
     assert read_image(data, replace(SMALL, mram_wakeup=3)).config.mram_wakeup == 3
 
@@ -192,7 +192,7 @@ def test_too_large(program, monkeypatch):
         (lambda v: v["layers"].clear(), r"job layer in the image is 0, not one of 0..-1"),
         (lambda v: v["layers"][0].__setitem__(2, -1), "macs in the image is -1"),
         (lambda v: v["layers"][0].__setitem__(0, 5), "a name in the image is '5', not a text"),
-        (lambda v: v["inputs"][0].update(dtype="int4"), "input 'image' of the image is 'int4', not"),
+        (lambda v: v["inputs"][0].update(dtype="int4"), "input 'image' of the image is 'int4'"),
         (lambda v: v["inputs"][0].update(tensor="x"), "input 'image' of the image is stored now"),
         (lambda v: v["inputs"][0].update(shape=[1, 2]), r"has shape \(1, 2\), and is stored as"),
         (lambda v: v["inputs"][0].update(shape=[0]), "shape in the image is 0, not one of 1"),
