@@ -52,7 +52,7 @@ def synthesize(
 
     ``name`` names the top module and the files under ``build/fpga``.  With ``flatten`` the only
     module is ``name``, optimised as a whole; without it, modules keep their borders, cost somewhat
-    more, and are called ``name.submodule.subsubmodule``.  Their counts are without their submodules.
+    more, and are called ``name.submodule.subsubmodule``.  Counts are without those of submodules.
 
     ``on_stage`` hears which of `STAGES` begins.
     """

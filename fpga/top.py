@@ -1,4 +1,4 @@
-"""What goes into an FPGA: the chip without its MRAM, which is a memory chip on the board."""
+"""What goes into an FPGA: the chip without its MRAM, which is a memory of its own on the board."""
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import wiring
@@ -16,7 +16,7 @@ __all__ = ["SynthesisTop"]
 class SynthesisTop(wiring.Component):
     """Engine, activation memory and weight cache; the MRAM's read port leaves through pins.
 
-    The same connections as `hdl.soc.chip.Chip`: the behavioural MRAM there is 2 MB, eight times the
+    `hdl.soc.chip.Chip` is the same with a behavioural MRAM, whose 2 MB are more than four times the
     block RAM of the largest ECP5.
 
     Members
@@ -47,28 +47,27 @@ class SynthesisTop(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """Connect the blocks."""
+        """Connect the blocks: to each other and to the pins wherever they agree on a name."""
         m = Module()
         m.submodules.engine = engine = Engine(self.config)
         m.submodules.cache = cache = WeightCache(self.config)
 
-        wiring.connect(m, cache.mram, flipped(self.mram))
         wiring.connect(m, cache.o, engine.words)
-        wiring.connect(m, flipped(self.host), engine.host)
-        wiring.connect(m, engine.seek, cache.seek)
-        m.d.comb += [
-            engine.start.eq(self.start),
-            engine.program.eq(self.program),
-            engine.address.eq(cache.address),
-            cache.keep.eq(engine.keep),
-            cache.rewind.eq(engine.rewind),
-            cache.stop.eq(engine.stop),
-            cache.clear.eq(self.start),
-            self.busy.eq(engine.busy),
-            self.layer_done.eq(engine.layer_done),
-            self.mram_reads.eq(cache.reads),
-            self.mac_active.eq(engine.mac_active),
-            self.wait_weights.eq(engine.wait_weights),
-            self.wait_drain.eq(engine.wait_drain),
-        ]
+        wiring.connect(m, cache.mram, flipped(self.mram))
+        m.d.comb += [cache.clear.eq(self.start), self.mram_reads.eq(cache.reads)]
+        for name, member in engine.signature.members.items():
+            if name in cache.signature.members:
+                source, sink = engine, cache
+                if member.flow == In:
+                    source, sink = cache, engine
+            elif name in self.signature.members:
+                source, sink = engine, flipped(self)
+                if member.flow == In:
+                    source, sink = flipped(self), engine
+            else:
+                continue
+            if member.is_port:
+                m.d.comb += getattr(sink, name).eq(getattr(source, name))
+            else:
+                wiring.connect(m, getattr(source, name), getattr(sink, name))
         return m
