@@ -1,6 +1,6 @@
 """The accumulator store: partial sums of a stripe of pixels between passes."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -54,10 +54,13 @@ class Accumulators(wiring.Component):
     sums : In
         Sums of the step whose tag came one `advance` earlier.
     o : Out(stream)
-        Finished pixels, see `accumulated`.
+        Finished pixels, see `accumulated`; after a single pass `previous` means nothing.
     in_flight : Out(1)
         A step is in the pipeline, or a finished pixel waits.
     """
+
+    LATENCY = 2
+    """Cycles of `advance` from a tag to its finished pixel in `o`."""
 
     def __init__(self, config: ChipConfig):
         self.config = config
@@ -126,4 +129,6 @@ class Accumulators(wiring.Component):
                         self.o.p.latest[r].eq(self.sums[r]),
                         self.o.p.previous[r].eq(previous[r]),
                     ]
+        stored = self.tag_valid & ~(self.tag.first & self.tag.last)
+        m.d.sync += Assert(~stored | (self.tag.pixel < depth), "a pixel without an accumulator")
         return m
