@@ -47,6 +47,8 @@ class CachedMram(wiring.Component):
             {
                 "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
                 "stop": In(1),
+                "end": In(config.mram_address_bits),
+                "end_valid": In(1),
                 "o": Out(stream.Signature(unsigned(MRAM_WORD_BITS))),
                 "keep": In(1),
                 "rewind": In(1),
@@ -69,6 +71,8 @@ class CachedMram(wiring.Component):
         wiring.connect(m, cache.o, flipped(self.o))
         m.d.comb += [
             cache.stop.eq(self.stop),
+            cache.end.eq(self.end),
+            cache.end_valid.eq(self.end_valid),
             cache.keep.eq(self.keep),
             cache.rewind.eq(self.rewind),
             cache.clear.eq(self.clear),
@@ -165,6 +169,8 @@ class RingAndMram(wiring.Component):
             {
                 "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
                 "stop": In(1),
+                "end": In(config.mram_address_bits),
+                "end_valid": In(1),
                 "keep": In(1),
                 "rewind": In(1),
                 "ready": In(1),
@@ -183,6 +189,8 @@ class RingAndMram(wiring.Component):
             control.seek.valid.eq(self.seek.valid),
             control.seek.payload.eq(self.seek.payload),
             control.stop.eq(self.stop),
+            control.end.eq(self.end),
+            control.end_valid.eq(self.end_valid),
             control.keep.eq(self.keep),
             control.rewind.eq(self.rewind),
             control.ready.eq(self.ready & ~self.rewind),

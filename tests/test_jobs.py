@@ -2,10 +2,10 @@
 
 from enum import Enum
 
+import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
-from hdl.config import SMALL
 from hdl.engine.descriptor import Descriptor, Feed, Operation
 from mmsp.compiler.jobs import Job, decode_descriptor, encode_descriptor, encode_job
 from mmsp.errors import InputError
@@ -49,7 +49,7 @@ def test_job_names_its_layer():
     job = Job(layer=7, fields={"operation": Operation.JOB, "in_w": 16_000})
     message = "^layer 7 does not fit the engine: in_w must be in 0..4095, not 16000$"
     with pytest.raises(InputError, match=message):
-        encode_job(job, SMALL)
+        encode_job(job, np.zeros((0, 16), np.uint8), following=0)
 
 
 def test_softmax_is_as_long_as_the_unit_counts():

@@ -53,8 +53,8 @@ class Bench:
     async def start(self) -> None:
         """Reset, and program the MRAM."""
         dut = self.dut
-        for port in (dut.seek__valid, dut.stop, dut.o__ready, dut.keep, dut.rewind, dut.clear):
-            port.value = 0
+        for name in ("seek__valid", "stop", "end_valid", "o__ready", "keep", "rewind", "clear"):
+            dut[name].value = 0
         dut.write__enable.value = 0
         await start(dut)
         for address in range(self.first, self.first + self.programmed):
@@ -235,3 +235,25 @@ async def stop_lets_the_mram_sleep(dut) -> None:
     await bench.cycle(seek=50)
     await bench.take(taken)
     assert dut.mram__power.value == 1
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def nothing_is_read_beyond_the_end(dut) -> None:
+    """All words before the end arrive and none behind it; the MRAM sleeps until a seek back."""
+    bench = Bench(dut)
+    first, taken = bench.first, 3
+    count = 20 + 2 * bench.config["latency"]  # the end is told before it is reached
+    await bench.start()
+    dut.end.value = (first + count) % bench.words
+    await bench.cycle(seek=first, clear=True)
+    await bench.take(taken)
+    dut.end_valid.value = 1  # as a descriptor tells it: after the stream has begun
+    await bench.cycles(bench.config["latency"] + count)
+    assert bench.reads() == count
+    assert dut.mram__power.value == 0
+    assert await bench.cycles(2 * count, ready=True) == count - taken
+    await bench.cycle(seek=first)
+    await bench.take(count)
+    assert bench.reads() == 2 * count
+    assert not any([await bench.cycle(ready=True) for _ in range(count)])
+    dut.end_valid.value = 0

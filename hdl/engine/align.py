@@ -14,7 +14,7 @@ __all__ = ["Align", "rotate_left"]
 
 
 def rotate_left(m: Module, words: list, amount, name: str) -> list:
-    """Element ``l`` of the result is ``words[(l + amount) % len(words)]``: a barrel of 2:1 stages."""
+    """Element ``l`` of the result is ``words[(l + amount) % len(words)]``; stages of 2:1."""
     for bit in range(exact_log2(len(words))):
         stage = [Signal.like(word, name=f"{name}_{bit}_{i}") for i, word in enumerate(words)]
         step = 1 << bit
@@ -27,9 +27,9 @@ def rotate_left(m: Module, words: list, amount, name: str) -> list:
 class Align(wiring.Component):
     """Builds the operands of one step of the multiplier array; combinational.
 
-    Dense: lane ``l`` is byte ``l + offset`` of the word.  Packed: the lanes are consecutive bytes of
-    the window's rows, each row rotated to its place.  Window: row ``r`` of the array gets channel
-    ``r`` of three rows by three columns.
+    Dense: lane ``l`` is byte ``l + offset`` of the word.  Packed: the lanes are consecutive bytes
+    of the window's rows, each row rotated to its place.  Window: row ``r`` of the array gets
+    channel ``r`` of three rows by three columns.
 
     Members
     -------

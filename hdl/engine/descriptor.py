@@ -45,7 +45,7 @@ class Feed(enum.Enum, shape=unsigned(2)):
     WINDOW = 1
     """Depthwise: row r works on channel r, its lanes are up to 3 x 3 taps of a sliding window."""
     PACKED = 2
-    """Few channels: lanes are consecutive bytes of up to four window rows, broadcast to all rows."""
+    """Few channels: lanes are bytes of up to four window rows, broadcast to all rows."""
 
 
 class Reduction(enum.Enum, shape=unsigned(1)):
@@ -101,6 +101,9 @@ class Descriptor(data.Struct):
     in_h: unsigned(12)
     in_w: unsigned(12)
     """Pixels of an input row; bytes for `Feed.PACKED`."""
+
+    remaining: unsigned(20)
+    """Words of the program behind this descriptor: nothing is prefetched from beyond its end."""
 
     groups_last: unsigned(10)
     stripes_last: unsigned(12)

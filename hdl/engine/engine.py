@@ -36,7 +36,7 @@ class Engine(wiring.Component):
         High from the cycle after `start` until the last result is in the activation memory.
     layer_done : Out(1)
         Pulse at the end of each job.
-    words, address, keep, rewind, seek, stop
+    words, address, keep, rewind, seek, stop, end, end_valid
         Towards the weight cache; see `hdl.mram.cache.WeightCache`.
     host : In(HostPort)
         Activation memory, while not `busy`.
@@ -60,6 +60,8 @@ class Engine(wiring.Component):
                 "rewind": Out(1),
                 "seek": Out(stream.Signature(address)),
                 "stop": Out(1),
+                "end": Out(address),
+                "end_valid": Out(1),
                 "host": In(HostPort(config)),
                 "mac_active": Out(1),
                 "wait_weights": Out(1),
@@ -96,9 +98,11 @@ class Engine(wiring.Component):
             self.seek.valid.eq(loader.seek.valid),
             self.seek.payload.eq(loader.seek.payload),
             self.stop.eq(loader.stop),
+            self.end.eq(loader.end),
+            self.end_valid.eq(loader.end_valid),
         ]
 
-        # --- sequencing: one job at a time; the loader is one ahead -----------------------------------
+        # --- sequencing: one job at a time; the loader is one ahead -------------------------------
         job, running = Signal(Descriptor), Signal()
         is_softmax, begin, done = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -176,18 +180,14 @@ class Engine(wiring.Component):
         for b, read in enumerate(memory.reads):
             m.d.comb += [
                 read.enable.eq(fetch.banks[b].enable | serial.banks[b].enable),
-                read.address.eq(
-                    Mux(serial.busy, serial.banks[b].address, fetch.banks[b].address)
-                ),
+                read.address.eq(Mux(serial.busy, serial.banks[b].address, fetch.banks[b].address)),
                 fetch.banks[b].data.eq(read.data),
                 serial.banks[b].data.eq(read.data),
             ]
         sink, source = memory.write.word, Mux(serial.busy, serial.write.word.valid, 0)
         m.d.comb += [
             sink.valid.eq(source | drain.write.word.valid),
-            sink.payload.eq(
-                Mux(serial.busy, serial.write.word.payload, drain.write.word.payload)
-            ),
+            sink.payload.eq(Mux(serial.busy, serial.write.word.payload, drain.write.word.payload)),
             drain.write.word.ready.eq(sink.ready & ~serial.busy),
             serial.write.word.ready.eq(sink.ready & serial.busy),
             self.mac_active.eq(entering),

@@ -1,6 +1,6 @@
 """From loop coordinates to activations: addresses, bank reads, zero point, window history."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,7 +9,7 @@ from hdl.config import ACT_BANKS, ChipConfig
 from hdl.engine.descriptor import Descriptor, Feed, Operand
 from hdl.engine.walker import Step
 
-__all__ = ["HISTORY", "BankRead", "Fetch", "OPERAND"]
+__all__ = ["HISTORY", "OPERAND", "BankRead", "Fetch"]
 
 HISTORY = 3
 """Columns of a sliding window that are held."""
@@ -174,7 +174,7 @@ class Fetch(wiring.Component):
                             m.d.comb += new_word.eq(bank_words[b])
             new_words.append(new_word)
 
-        # --- 4: history -----------------------------------------------------------------------------
+        # --- 4: history -------------------------------------------------------------------------
         with m.If(self.advance):
             m.d.sync += [self.tag.eq(step3), self.inside.eq(inside3)]
             with m.If(valids[2] & step3.read):

@@ -44,6 +44,8 @@ class Loader(wiring.Component):
         Start of the program, or of a group too large to keep.
     stop : Out(1)
         The program has ended.
+    end, end_valid : Out
+        MRAM address behind the program's last word, once a descriptor has told it.
     job, job_valid : Out
         The descriptor read last; holds until `taken`.
     taken : In(1)
@@ -69,6 +71,8 @@ class Loader(wiring.Component):
                 "rewind": Out(1),
                 "seek": Out(stream.Signature(address)),
                 "stop": Out(1),
+                "end": Out(address),
+                "end_valid": Out(1),
                 "job": Out(Descriptor),
                 "job_valid": Out(1),
                 "taken": In(1),
@@ -126,7 +130,7 @@ class Loader(wiring.Component):
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.comb += [self.seek.valid.eq(1), self.seek.payload.eq(self.program)]
-                    m.d.sync += [self.ended.eq(0), index.eq(0)]
+                    m.d.sync += [self.ended.eq(0), self.end_valid.eq(0), index.eq(0)]
                     m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
                 m.d.comb += words.ready.eq(~self.job_valid)
@@ -140,6 +144,7 @@ class Loader(wiring.Component):
                         m.next = "DECODE"
             with m.State("DECODE"):
                 m.d.sync += [group.eq(0), stripe.eq(0), fresh.eq(1)]
+                m.d.sync += [self.end.eq(self.address + job.remaining), self.end_valid.eq(1)]
                 with m.Switch(job.operation):
                     with m.Case(Operation.JOB):
                         m.d.sync += self.job_valid.eq(1)

@@ -63,6 +63,8 @@ class RingControl(wiring.Component):
             {
                 "seek": In(stream.Signature(unsigned(address))),
                 "stop": In(1),
+                "end": In(address),
+                "end_valid": In(1),
                 "keep": In(1),
                 "rewind": In(1),
                 "address": Out(address),
@@ -88,7 +90,7 @@ class RingControl(wiring.Component):
         m = Module()
         capacity, bits = self.config.cache_words, self.config.mram_address_bits
 
-        active = Signal()
+        active, more = Signal(), Signal()
         base, read, stored, requested = (
             Signal(bits, name=name) for name in ("base", "read", "stored", "requested")
         )
@@ -103,8 +105,9 @@ class RingControl(wiring.Component):
         m.d.comb += [
             self.seek.ready.eq(1),
             held.eq(requested - base),
-            self.power.eq(active | (in_flight != 0)),
-            self.enable.eq(active & self.mram_ready & ~seek & (held != capacity)),
+            more.eq(active & ~(self.end_valid & (requested >= self.end))),
+            self.power.eq(more | (in_flight != 0)),
+            self.enable.eq(more & self.mram_ready & ~seek & (held != capacity)),
             self.request.eq(requested),
             self.write.eq(self.arrived & (abandoned == 0)),
             self.write_slot.eq(stored),
@@ -178,6 +181,9 @@ class WeightCache(wiring.Component):
     stop : In(1)
         Pulse: fetch no more, and let the MRAM sleep, until the next seek.  What is in the ring
         stays on offer.  A seek in the same cycle wins.
+    end, end_valid : In
+        While valid: read no word from MRAM address `end` on.  The MRAM sleeps when all words before
+        it have arrived, and until a seek to a lower address.
     o : Out(stream.Signature(unsigned(128)))
         The next word of the stream.  A seek or a rewind withdraws an offer.
     keep : In(1)
@@ -194,7 +200,8 @@ class WeightCache(wiring.Component):
     reads : Out(32)
         Words requested from the MRAM.
     mram : Out(MramReadSignature(config))
-        Towards the macro; ``power`` is 1 from seek to stop and until all reads have returned.
+        Towards the macro; ``power`` is 1 from seek to stop or end, and until all reads have
+        returned.
     """
 
     def __init__(self, config: ChipConfig):
@@ -204,6 +211,8 @@ class WeightCache(wiring.Component):
             {
                 "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
                 "stop": In(1),
+                "end": In(config.mram_address_bits),
+                "end_valid": In(1),
                 "o": Out(stream.Signature(unsigned(MRAM_WORD_BITS))),
                 "keep": In(1),
                 "rewind": In(1),
@@ -228,6 +237,8 @@ class WeightCache(wiring.Component):
             control.seek.payload.eq(self.seek.payload),
             self.seek.ready.eq(control.seek.ready),
             control.stop.eq(self.stop),
+            control.end.eq(self.end),
+            control.end_valid.eq(self.end_valid),
             control.keep.eq(self.keep),
             control.rewind.eq(self.rewind),
             control.clear.eq(self.clear),

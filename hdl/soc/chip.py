@@ -76,6 +76,8 @@ class Chip(wiring.Component):
             cache.seek.valid.eq(engine.seek.valid),
             cache.seek.payload.eq(engine.seek.payload),
             cache.stop.eq(engine.stop),
+            cache.end.eq(engine.end),
+            cache.end_valid.eq(engine.end_valid),
             cache.clear.eq(self.start),
             self.busy.eq(engine.busy),
             self.layer_done.eq(engine.layer_done),

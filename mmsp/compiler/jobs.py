@@ -13,7 +13,7 @@ from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor, Feed, Operation, parameter_words
 from mmsp.errors import InputError
 
-__all__ = ["Job", "decode_descriptor", "encode_descriptor", "encode_job"]
+__all__ = ["Job", "decode_descriptor", "encode_descriptor", "encode_job", "encode_payload"]
 
 LAST_COORDINATE = (1 << 13) - 1
 """Largest input row or column, padding included: `hdl.engine.walker.Step` has 14 signed bits."""
@@ -101,15 +101,21 @@ def decode_descriptor(words: Words) -> Any:
     return Descriptor.as_shape().from_bits(value & ((1 << Descriptor.as_shape().size) - 1))
 
 
-def encode_job(job: Job, config: ChipConfig) -> Words:
-    """The words of a job: descriptor, then for each group parameters and tiles.
+def encode_job(job: Job, payload: Words, following: int) -> Words:
+    """The words of a job: its descriptor and its payload, with ``following`` words behind them.
 
     `InputError` if the descriptor cannot hold the job.
     """
     try:
-        parts = [encode_descriptor(job.fields)]
+        descriptor = encode_descriptor(job.fields | {"remaining": len(payload) + following})
     except InputError as error:
         raise InputError(f"layer {job.layer} does not fit the engine: {error}") from None
+    return np.concatenate([descriptor, payload])
+
+
+def encode_payload(job: Job, config: ChipConfig) -> Words:
+    """What follows a descriptor: a table, or for each group parameters and tiles."""
+    parts = []
     if job.table is not None:
         parts.append(job.table.astype("<u4").view(np.uint8).reshape(-1, MRAM_WORD_BYTES))
     for group, channels in enumerate(job.channels):

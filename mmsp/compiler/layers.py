@@ -43,7 +43,9 @@ class Requantization:
 
 @dataclass(frozen=True, kw_only=True)
 class Conv:
-    """CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED (a 1x1 convolution, or one as large as its input).
+    """CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+
+    A fully connected layer is a 1x1 convolution, or one as large as its input.
 
     ``weights``: ``(Cout, kh, kw, Cin)``; depthwise: ``(C * multiplier, kh, kw, 1)``, where output
     channel ``o`` reads input channel ``o // multiplier``.

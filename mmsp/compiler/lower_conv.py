@@ -29,7 +29,13 @@ def operand(place: Placement, zero_point: int, *, y: int = 0, x: int = 0) -> Fie
 
 
 def output(
-    place: Placement, height: int, width: int, requantization: Requantization, *, y: int = 0, x: int = 0
+    place: Placement,
+    height: int,
+    width: int,
+    requantization: Requantization,
+    *,
+    y: int = 0,
+    x: int = 0,
 ) -> Fields:
     """Output fields of a job that computes ``height x width`` pixels from pixel ``(y, x)`` on."""
     return {

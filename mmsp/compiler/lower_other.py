@@ -68,9 +68,7 @@ def lower_add(
 ) -> list[Job]:  # fmt: skip
     """Two passes, one an operand; the drain rescales both and their sum."""
     height, width, _ = target.pixels
-    fields = window_passes(UNIT, UNIT, config) | output(
-        target, height, width, layer.requantization
-    )
+    fields = window_passes(UNIT, UNIT, config) | output(target, height, width, layer.requantization)
     fields |= {
         "drain": Drain.ADD,
         "rows_passes_last": 1,
@@ -88,7 +86,9 @@ def lower_add(
     return [ones_job(index, fields, target, height * width, layer.requantization, config)]
 
 
-def valid_taps(size: int, out: int, kernel: int, stride: int, before: int) -> list[tuple[int, int, int]]:
+def valid_taps(
+    size: int, out: int, kernel: int, stride: int, before: int
+) -> list[tuple[int, int, int]]:
     """Runs ``(start, length, taps)`` of output positions that see equally many input positions."""
     starts = np.arange(out) * stride - before
     taps = np.minimum(starts + kernel, size) - np.maximum(starts, 0)
@@ -215,9 +215,14 @@ def lower_reshape(
         run = min(in_w - at % in_w, out_w - at % out_w)
         jobs.append(
             copy_job(
-                index, source, target, (1, run), config,
-                origin=divmod(at, in_w), destination=divmod(at, out_w),
-            )  # fmt: skip
+                index,
+                source,
+                target,
+                (1, run),
+                config,
+                origin=divmod(at, in_w),
+                destination=divmod(at, out_w),
+            )
         )
         at += run
     return jobs

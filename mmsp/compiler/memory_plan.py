@@ -53,9 +53,7 @@ def plan_memory(graph: Graph, simplified: Simplified, config: ChipConfig) -> Mem
     for name, lifetime in lifetimes.items():
         owner = follow(shared, name)
         known = merged.get(owner, lifetime)
-        merged[owner] = Lifetime(
-            min(known.first, lifetime.first), max(known.last, lifetime.last)
-        )
+        merged[owner] = Lifetime(min(known.first, lifetime.first), max(known.last, lifetime.last))
     placed: dict[str, Placement] = {}
     order = sorted(merged, key=lambda n: (-drafts[n].words, merged[n].first, n))
     for name in order:
@@ -159,9 +157,7 @@ def does_not_fit(placed: dict[str, Placement], config: ChipConfig, top: int) -> 
         other.name
         for other in CONFIGS.values()
         if other.rows == config.rows and other.bank_words >= top
-    ] or [
-        other.name for other in CONFIGS.values() if other.activation_kib * 1024 >= 4 * needed
-    ]
+    ] or [other.name for other in CONFIGS.values() if other.activation_kib * 1024 >= 4 * needed]
     advice = (
         f"configuration {larger[0]} would fit it"
         if larger

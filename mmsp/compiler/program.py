@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
-from mmsp.compiler.jobs import END_WORDS, Job, encode_job
+from hdl.engine.descriptor import DESCRIPTOR_WORDS
+from mmsp.compiler.jobs import END_WORDS, Job, encode_job, encode_payload
 from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.lower_conv import lower_conv
@@ -69,14 +70,20 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
         sources = [plan.placements[simplified.root(name)] for name in inputs_of(layer)]
         jobs.extend(lower(layer, index, sources, plan.placements[layer.output], config))
 
-    parts = [encode_job(job, config) for job in jobs] + [END_WORDS]
-    offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-    words = np.concatenate(parts)
-    if len(words) > config.mram_words:
+    payloads = [encode_payload(job, config) for job in jobs]
+    lengths = [DESCRIPTOR_WORDS + len(payload) for payload in payloads] + [len(END_WORDS)]
+    offsets = np.cumsum([0, *lengths]).tolist()
+    total = offsets[-1]
+    if total > config.mram_words:
         raise InputError(
-            f"{graph.name} needs {len(words) * MRAM_WORD_BYTES} bytes of MRAM for program and "
+            f"{graph.name} needs {total * MRAM_WORD_BYTES} bytes of MRAM for program and "
             f"weights, and configuration {config.name} has {config.mram_kib * 1024}"
         )
+    parts = [
+        encode_job(job, payload, total - end)
+        for job, payload, end in zip(jobs, payloads, offsets[1:-1], strict=True)
+    ]
+    words = np.concatenate([*parts, END_WORDS])
     return Program(
         config=config,
         graph=graph,
