@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.config import ChipConfig
+from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import (
     DESCRIPTOR_WORDS,
     SOFTMAX_TABLE_WORDS,
@@ -18,6 +18,7 @@ from hdl.engine.descriptor import (
     Reduction,
     parameter_words,
 )
+from mmsp.compiler.feeds import HISTORY
 from mmsp.compiler.jobs import decode_descriptor
 from mmsp.description import Description
 from mmsp.errors import InputError
@@ -148,16 +149,12 @@ def decode_jobs(
         fields = decode(words, job.offset, end)
         if fields["operation"] == Operation.END:
             raise InputError(f"job {index} of the program, at word {job.offset}, is END")
-        softmax = fields["operation"] == Operation.SOFTMAX
-        groups = fields["groups_last"] + 1
-        parameters = 0 if softmax else groups * parameter_words(config.rows)
-        table = SOFTMAX_TABLE_WORDS if softmax else 0
-        weights = end - job.offset - DESCRIPTOR_WORDS - parameters - table
-        no_weights = softmax or bool(fields["ones"])
-        if weights < 0 or (no_weights and weights) or weights % groups:
+        parameters, table, weights = payload_words(fields, config)
+        asked, there = DESCRIPTOR_WORDS + parameters + table + weights, end - job.offset
+        if asked != there:
             raise InputError(
-                f"job {index} of the program has {end - job.offset} words from word {job.offset}, "
-                "and its descriptor asks for another number"
+                f"job {index} of the program has {there} words from word {job.offset}, and its "
+                f"descriptor asks for {asked}"
             )
         layer = description.layers[job.layer]
         jobs.append(
@@ -191,6 +188,34 @@ def decode(words: NDArray[np.uint8], offset: int, end: int) -> dict[str, Any]:
         return {name: plain(getattr(descriptor, name)) for name in FIELDS}
     except ValueError as error:
         raise InputError(f"the descriptor at word {offset} of the program: {error}") from None
+
+
+def payload_words(fields: dict[str, Any], config: ChipConfig) -> tuple[int, int, int]:
+    """Words of parameters, of a table and of weights that a descriptor asks for."""
+    if fields["operation"] == Operation.SOFTMAX:
+        return 0, SOFTMAX_TABLE_WORDS, 0
+    groups = fields["groups_last"] + 1
+    tiles = 0 if fields["ones"] else tile_words(fields, config)
+    return groups * parameter_words(config.rows), 0, groups * tiles
+
+
+def tile_words(fields: dict[str, Any], config: ChipConfig) -> int:
+    """Words of one group's tiles: a lane takes ``rows`` bytes, and each tile whole words."""
+    inner = fields["inner_last"] + 1
+    match fields["feed"]:
+        case Feed.WINDOW:
+            lanes = [config.window_rows * HISTORY] * inner
+        case Feed.PACKED:
+            lanes = [fields["packed_lanes"]] * (inner - 1) + [fields["lanes_last"]]
+        case Feed.DENSE:
+            # A word of activations is cut into passes of all lanes and one of the rest.
+            full, rest = divmod(config.rows, config.lanes)
+            block = [config.lanes] * full + [rest] * bool(rest)
+            lanes = [block[at % len(block)] for at in range(inner - 1)] + [fields["lanes_last"]]
+        case feed:
+            raise InputError(f"feed {feed!r} of the program has no name")
+    words = sum(-(-count * config.rows // MRAM_WORD_BYTES) for count in lanes)
+    return words * (fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)
 
 
 def plain(value: Any) -> Any:

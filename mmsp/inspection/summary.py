@@ -47,10 +47,9 @@ def print_image(image: Image, console: Console) -> None:
     used = max((entry.start + entry.size for entry in entries), default=0)
     heading(console, f"Activation memory: {used / KIB:.1f} of {config.activation_kib} KiB")
     console.print(
-        f"Addresses over steps, all banks together; step -1 is before the first layer, and step "
-        f"{len(description.steps)} is after the last.",
+        f"Addresses of all banks over steps, which are layers; -1 is before the first, "
+        f"{len(description.steps)} after the last.",
         style="dim",
-        soft_wrap=True,
     )
     console.print(draw_memory(description, config, console.width))
     console.print(legend_table(image))

@@ -1,0 +1,213 @@
+"""What `mmsp inspect` says about an image is what the compiler put into it."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from judge import small_network
+from random_operators import OPERATORS
+from rich.console import Console
+
+from hdl.config import ECP5, FULL, MRAM_WORD_BYTES, SMALL
+from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor
+from mmsp.compiler import compile_graph
+from mmsp.compiler.placement import Placement
+from mmsp.description import Description, JobEntry, StoredTensor, describe
+from mmsp.errors import InputError
+from mmsp.image import read_image, write_image
+from mmsp.importers.tflite import read_tflite
+from mmsp.inspection import disassemble, draw_memory, print_image
+from mmsp.inspection.disassembly import decode_jobs
+from mmsp.inspection.memory_map import legend
+from mmsp.inspection.summary import mram_use
+from mmsp.zoo import digits_model
+
+
+def plain(value):
+    """A descriptor's constant as integers and mappings."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return getattr(value, "value", value)
+    return {name: plain(getattr(value, name)) for name, _ in shape()}
+
+
+def members(value):
+    """A decoded field as integers and mappings."""
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items()}
+    return plain(value)
+
+
+def check_jobs(program):
+    """Every job of the image against the compiler's."""
+    image = read_image(write_image(program))
+    decoded = disassemble(image)
+    assert len(decoded) == len(program.jobs)
+    ends = [*program.job_offsets[1:], len(program.words) - DESCRIPTOR_WORDS]
+    for job, compiled, end in zip(decoded, program.jobs, ends, strict=True):
+        assert job.offset + job.words == end
+        tiles = [tile for group in compiled.tiles for tile in group]
+        assert job.weight_words == sum(-(-tile.size // MRAM_WORD_BYTES) for tile in tiles)
+        assert (job.layer, job.op) == (
+            program.layers[compiled.layer].name,
+            program.layers[compiled.layer].op,
+        )
+        expected = plain(Descriptor.const(compiled.fields))
+        for name in compiled.fields:
+            assert members(job.fields[name]) == expected[name], name
+        assert all(job.lines())
+    assert sum(mram_use(image, decoded).values()) == program.config.mram_words
+    return decoded
+
+
+@pytest.mark.parametrize("config", [FULL, ECP5, SMALL], ids=lambda config: config.name)
+def test_jobs_of_the_digit_network(config):
+    jobs = check_jobs(compile_graph(read_tflite(digits_model(), "digits"), config))
+    assert {job.kind for job in jobs} >= {"packed", "window", "dense", "softmax"}
+
+
+@pytest.mark.parametrize("op", sorted(OPERATORS))
+def test_jobs_of_random_operators(op, rng):
+    done = 0
+    for _ in range(5):
+        graph = OPERATORS[op](rng, "NONE", True)
+        try:
+            program = compile_graph(graph, FULL)
+        except InputError:
+            continue
+        check_jobs(program)
+        done += 1
+    assert done or op == "RESHAPE"
+
+
+def test_lines_of_a_job():
+    image = read_image(write_image(compile_graph(small_network(), SMALL)))
+    first, dense, softmax = disassemble(image)
+    assert first.lines() == (
+        "dense: 5 x 4 at 0+0 -> 3 x 2 at 8+2",
+        "1 group of 4 x 1 stripe of 6 x 3 x 3 x 1 passes, 9 words of weights",
+    )
+    assert dense.kind == "dense"
+    assert softmax.lines() == ("softmax of 1 x 1 pixels, 4 channels", "table of 64 words")
+
+
+def test_weights_that_are_fetched_again():
+    tight = replace(FULL, cache_kib=1)
+    image = read_image(
+        write_image(compile_graph(read_tflite(digits_model(), "digits"), replace(tight, name="T"))),
+        replace(tight, name="T"),
+    )
+    for job in disassemble(image):
+        again = job.fields["refetch"]
+        assert job.weight_words_read == job.weight_words * (job.stripes if again else 1)
+        assert ("read" in job.lines()[1]) == bool(again)
+
+
+def test_damaged_programs_are_refused():
+    program = compile_graph(small_network(), SMALL)
+    description, words = describe(program), program.words
+    assert len(decode_jobs(words, description, SMALL)) == 3
+
+    def refused(sentence, words=words, jobs=description.jobs):
+        with pytest.raises(InputError, match=sentence):
+            decode_jobs(words, replace(description, jobs=jobs), SMALL)
+
+    end = len(words) - DESCRIPTOR_WORDS
+    second = program.job_offsets[1]
+    refused("job 1 of the program, at word .*, is END", zeroed(words, second))
+    again = np.array(words)
+    again[end:] = words[:DESCRIPTOR_WORDS]
+    refused("does not end with END, but JOB", again)
+    refused("its descriptor asks for", words[:-1])
+    refused("descriptor at word 0 of the program: 3 is not a valid", ones(words, 0))
+    refused(f"job 0 of the program has {end} words from word 0, and its descriptor asks for 16",
+            jobs=[description.jobs[0]])  # fmt: skip
+    refused("has 0 words at word 0, and a descriptor takes", words[:2], description.jobs[:1])
+    assert decode_jobs(zeroed(words, end), description, SMALL)
+    flipped = np.array(words)
+    flipped[end] = 0xFF
+    refused(r"is not a valid|does not end with END", flipped)
+
+
+def zeroed(words, at):
+    """``words`` with a descriptor of zeros, which is END."""
+    changed = np.array(words)
+    changed[at : at + DESCRIPTOR_WORDS] = 0
+    return changed
+
+
+def ones(words, at):
+    """``words`` with a descriptor of ones, which has codes that do not exist."""
+    changed = np.array(words)
+    changed[at : at + DESCRIPTOR_WORDS] = 0xFF
+    return changed
+
+
+def stored(base, rows, first, last):
+    """A tensor of ``rows`` words of each bank: 16 bytes a word over all banks of SMALL."""
+    place = Placement(pixels=(4 * rows, 1, 4), word_bytes=4, packed=False, base=base, row0=0)
+    return StoredTensor(placement=place, first=first, last=last)
+
+
+def picture(tensors, width=100):
+    description = Description(
+        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[]
+    )  # fmt: skip
+    return draw_memory(description, SMALL, width).plain.splitlines()
+
+
+def test_memory_picture():
+    # 16 bytes a word of four banks: 4 words are 64 bytes, the smallest row of the picture.
+    tensors = {"in": stored(0, 8, -1, 0), "mid": stored(8, 4, 0, 1), "out": stored(0, 3, 1, 2)}
+    assert picture(tensors) == [
+        "          -1  0   1   2",
+        "   0.00K  AAAAAAAACCCCCCCC",
+        "   0.06K  AAAAAAAA........",
+        "   0.12K  ....BBBBBBBB....",
+        "   0.19K",
+    ]
+    # One character a step, and two steps a character.
+    assert picture(tensors, 15)[1:4] == ["   0.00K  AACC", "   0.06K  AA..", "   0.12K  .BB."]
+    assert picture(tensors, 12)[1:4] == ["   0.00K  AC", "   0.06K  A.", "   0.12K  BB"]
+
+
+def test_no_tensor_is_hidden():
+    tensors = {f"t{i}": stored(2 * i, 2, i, i + 1) for i in range(60)}
+    tensors["large"] = stored(120, 900, -1, 60)
+    lines = picture(tensors)
+    assert len(lines) <= 26
+    assert max(map(len, lines)) <= 100
+    drawn = set("".join(line[10:] for line in lines[1:-1]))
+    description = Description(
+        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[]
+    )  # fmt: skip
+    letters = {entry.letter for entry in legend(description, SMALL)}
+    assert len(letters) == 61
+    assert letters <= drawn
+
+
+def test_more_tensors_than_letters():
+    tensors = {f"t{i}": stored(i, 1, i, i) for i in range(100)}
+    assert "#" in "".join(picture(tensors))
+
+
+def test_printed_image():
+    image = read_image(write_image(compile_graph(read_tflite(digits_model(), "digits"), SMALL)))
+    out = io.StringIO()
+    print_image(image, Console(file=out, width=100, highlight=False, markup=False))
+    text = out.getvalue()
+    assert "\x1b" not in text  # colours are for terminals
+    assert max(map(len, text.splitlines())) <= 100
+    for expected in (
+        "digits for SMALL", "PROGRAM", "NETWORK", f"{image.program.crc:08x}", "image",
+        "1 x 8 x 8 x 1", "probabilities", "0.00390625", "-128", "Program: ", " END",
+        "Activation memory: ", "weights",
+    ):  # fmt: skip
+        assert expected in text, expected
+    for job in image.description.jobs:
+        assert f"  {job.offset:>7}  {image.description.layers[job.layer].name}" in text
+    colourful = io.StringIO()
+    console = Console(file=colourful, width=100, force_terminal=True, color_system="standard")
+    print_image(image, console)
+    assert "\x1b[" in colourful.getvalue()
