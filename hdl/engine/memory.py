@@ -1,6 +1,6 @@
 """Activation memory: four single-port banks, read by row, written one word at a time."""
 
-from amaranth.hdl import Assert, Cat, Module, Signal
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -62,22 +62,25 @@ class ActivationMemory(wiring.Component):
         for b, read in enumerate(self.reads):
             bank = Memory(shape=8 * config.rows, depth=config.bank_words, init=[])
             m.submodules[f"bank_{b}"] = bank
+            # One address, and enables that visibly exclude each other: synthesis finds a single
+            # port, and adds no registers for a read and a write in one cycle.
             reader, writer = bank.read_port(), bank.write_port()
             of_host = Signal(name=f"host_{b}")
+            address = Signal(config.bank_address_bits, name=f"address_{b}")
             m.d.comb += [
                 of_host.eq(host.enable & (host.bank == b)),
                 reader.en.eq(read.enable | (of_host & ~host.write)),
-                reader.addr.eq(read.address),
+                address.eq(Mux(read.enable, read.address, word.p.address)),
+                reader.addr.eq(address),
+                writer.addr.eq(address),
                 read.data.eq(reader.data),
-                writer.addr.eq(word.p.address),
                 writer.data.eq(word.p.data),
             ]
             with m.If(of_host):
                 m.d.comb += [
-                    reader.addr.eq(host.address),
-                    writer.addr.eq(host.address),
+                    address.eq(host.address),
                     writer.data.eq(host.data),
-                    writer.en.eq(host.write),
+                    writer.en.eq(host.write & ~read.enable),
                 ]
             with m.Elif(word.valid & (word.p.bank == b)):
                 m.d.comb += [writer.en.eq(~read.enable), word.ready.eq(~read.enable)]
