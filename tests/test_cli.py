@@ -1,0 +1,406 @@
+"""The command line: results, comparisons, files, and one sentence for whatever goes wrong."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judge import activation, convolution, network, random_int8, small_network
+from judge import constant as make_constant
+from PIL import Image
+
+import mmsp.cli.run
+from hdl.config import CONFIGS, SMALL
+from mmsp import Simulator
+from mmsp.cli import main
+from mmsp.cli.main import COMMANDS
+from mmsp.compiler import compile_graph
+from mmsp.errors import InputError
+from mmsp.golden import run_golden
+from mmsp.image import read_image, write_image
+from mmsp.importers.tflite import read_tflite
+from mmsp.importers.tflite_writer import write_tflite
+from mmsp.loading import load_model
+from mmsp.simulator import BuildError, SimulationError
+from mmsp.tflm import run_tflm, tflm_available
+from mmsp.zoo import digits_model, held_out_digits, quantize_digits
+
+LAYER_FIELDS = ["name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read"]
+REPORT_FIELDS = [
+    "model", "target", "config", "cycles", "cycles_each", "macs", "mac_utilisation",
+    "roofline_cycles", "mram_bytes_read", "mram_active_cycles", "energy_uj", "layers", "outputs",
+    "bit_exact",
+]  # fmt: skip
+
+needs_tflm = pytest.mark.skipif(not tflm_available(), reason="tflite-micro is not installed")
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small.tflite"
+    path.write_bytes(write_tflite(small_network()))
+    return str(path)
+
+
+@pytest.fixture
+def real_model(tmp_path, rng):
+    """Float32 at both ends."""
+    inside, hidden = activation("inside", (1, 4, 4, 2), 0.05, 3), activation("hidden", (1, 4, 4, 2))
+    real = activation("real", (1, 4, 4, 2), dtype=np.float32)
+    result = activation("result", (1, 4, 4, 2), dtype=np.float32)
+    weights = make_constant("weights", random_int8(rng, (2, 1, 1, 2)), (0.5, 0.25))
+    graph = network(
+        ("QUANTIZE", (real,), inside, {}),
+        convolution(inside, weights, None, hidden),
+        ("DEQUANTIZE", (hidden,), result, {}),
+    )
+    path = tmp_path / "real.tflite"
+    path.write_bytes(write_tflite(graph))
+    return str(path)
+
+
+@pytest.fixture
+def digits(tmp_path):
+    path = tmp_path / "digits.tflite"
+    path.write_bytes(digits_model())
+    return str(path)
+
+
+def fails(capsys, arguments, sentence, *, status=2):
+    """Run a command that must fail with one sentence and nothing else."""
+    assert main(arguments) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mmsp: ")
+    assert err.count("\n") == 1, err
+    assert sentence in err, err
+
+
+# What works
+
+
+def test_golden_target(capsys, model, tmp_path, rng):
+    values = random_int8(rng, (3, 1, 5, 4, 2))
+    np.save(tmp_path / "x.npy", values)
+    out, report = tmp_path / "out.npz", tmp_path / "report.json"
+    arguments = ["--input", str(tmp_path / "x.npy"), "--output", str(out), "--json", str(report)]
+    assert main(["run", model, "--target", "golden", *arguments]) == 0
+    graph = small_network()
+    loaded = load_model(graph)
+    expected = np.stack(
+        [run_golden(graph, loaded.layers or [], {"image": x})["labels"] for x in values]
+    )
+    with np.load(out) as arrays:
+        assert arrays.files == ["labels"]
+        np.testing.assert_array_equal(arrays["labels"], expected)
+    document = json.loads(report.read_text())
+    assert list(document) == REPORT_FIELDS
+    assert document["cycles"] is document["config"] is document["energy_uj"] is None
+    assert document["outputs"] == [
+        {"name": "labels", "shape": [3, 1, 4], "dtype": "int8", "scale": 1 / 256,
+         "zero_point": -128}
+    ]  # fmt: skip
+    against = ["tflm"] if tflm_available() else []
+    assert document["bit_exact"] == {"against": against, "mismatches": 0 if against else None}
+    printed = capsys.readouterr()
+    assert "small.tflite (golden): 3 inferences" in printed.out
+    assert printed.err == ""
+    assert not list(tmp_path.glob(".*"))
+
+
+@needs_tflm
+def test_tflm_target(capsys, model, tmp_path):
+    out = str(tmp_path / "out.npz")
+    assert main(["run", model, "--target", "tflm", "--output", out, "--seed", "5"]) == 0
+    printed = capsys.readouterr().out
+    assert "no --input: random values (seed 5)" in printed
+    assert "bit-exact: golden model" in printed
+    with np.load(out) as arrays:
+        assert arrays["labels"].shape == (1, 4)  # no batch was asked for
+
+
+@needs_tflm
+def test_real_values_at_both_ends(capsys, real_model, tmp_path, rng):
+    values = rng.normal(0, 3, (1, 4, 4, 2)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", real=values)
+    out = str(tmp_path / "out.npz")
+    run = ["run", real_model, "--input", str(tmp_path / "x.npz"), "--output", out]
+    assert main([*run, "--target", "golden"]) == 0
+    printed = capsys.readouterr().out
+    assert "input 'real' is float32: converted to int8" in printed
+    assert "output 'result' is float32: converted from int8" in printed
+    assert "bit-exact: TFLM" in printed
+    (expected,) = run_tflm(Path(real_model).read_bytes(), [values])
+    with np.load(out) as arrays:
+        assert arrays["result"].dtype == np.float32
+        np.testing.assert_array_equal(arrays["result"], expected)
+
+
+def test_json_on_stdout(capsys, model):
+    assert main(["run", model, "--target", "golden", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)) == REPORT_FIELDS
+    assert "small.tflite (golden)" in err
+
+
+def test_compile_and_inspect(capsys, model, tmp_path):
+    target = tmp_path / "small.mram"
+    assert main(["compile", model, "-o", str(target), "--config", "small"]) == 0
+    assert "in the MRAM of SMALL" in capsys.readouterr().out
+    expected = write_image(
+        compile_graph(read_tflite(Path(model).read_bytes(), "small.tflite"), SMALL)
+    )
+    assert target.read_bytes() == expected
+    assert main(["inspect", str(target)]) == 0
+    from_image = capsys.readouterr().out
+    assert "small.tflite for SMALL" in from_image
+    assert main(["inspect", model, "--config", "SMALL"]) == 0
+    assert capsys.readouterr().out == from_image
+    mode = target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    assert mode == 0o666 & ~mask
+
+
+@pytest.mark.sim
+def test_rtl_target(capsys, digits, tmp_path):
+    """Digits as tensors and as a picture, from the model and from its image."""
+    images, _ = held_out_digits()
+    values = quantize_digits(images[:3])
+    np.save(tmp_path / "x.npy", values)
+    out, report, waves = (tmp_path / name for name in ("o.npz", "r.json", "w.fst"))
+    files = ["--input", str(tmp_path / "x.npy"), "--output", str(out), "--json", str(report)]
+    assert main(["run", digits, "--config", "SMALL", *files]) == 0
+    printed = capsys.readouterr().out
+    names = "golden model, TFLM" if tflm_available() else "golden model"
+    assert f"bit-exact: {names}" in printed
+    document = json.loads(report.read_text())
+    assert list(document) == REPORT_FIELDS
+    assert (document["target"], document["config"]) == ("rtl", "SMALL")
+    assert len(document["cycles_each"]) == 3
+    assert document["cycles_each"][0] == document["cycles"]
+    assert document["bit_exact"]["mismatches"] == 0
+    layers = document["layers"]
+    assert all(list(layer) == LAYER_FIELDS for layer in layers)
+    assert sum(layer["macs"] for layer in layers) == document["macs"]
+    # The end of the program belongs to no layer.
+    assert 0 <= document["cycles"] - sum(layer["cycles"] for layer in layers) < 100
+    assert document["mac_utilisation"] == document["macs"] / (document["cycles"] * 16)
+    image = read_image(write_image(compile_graph(read_tflite(digits_model(), "d"), SMALL)))
+    roofline = max(-(-document["macs"] // 16), image.program.words)
+    assert document["roofline_cycles"] == roofline <= document["cycles"]
+    assert document["mram_bytes_read"] >= image.program.words * 16
+    assert 0 < document["mram_active_cycles"] <= document["cycles"]
+    with np.load(out) as arrays:
+        probabilities = arrays["probabilities"]
+    assert probabilities.shape == (3, 1, 10)
+
+    picture = str(tmp_path / "digit.png")
+    Image.fromarray((values[1, 0, :, :, 0].astype(int) + 128).astype(np.uint8)).save(picture)
+    chip = str(tmp_path / "digits.mram")
+    assert main(["compile", digits, "-o", chip, "--config", "SMALL"]) == 0
+    capsys.readouterr()
+    again = ["--input", picture, "--output", str(out), "--waves", str(waves)]
+    assert main(["run", chip, *again]) == 0
+    printed = capsys.readouterr().out
+    assert "picture 'digit.png': 8 x 8 L" in printed
+    assert "not compared (an image holds no graph for the golden model)" in printed
+    with np.load(out) as arrays:
+        np.testing.assert_array_equal(arrays["probabilities"], probabilities[1])
+    assert waves.stat().st_size > 1000
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.sim
+def test_simulator_from_python(rng):
+    graph = small_network()
+    program = compile_graph(graph, SMALL)
+    batch = random_int8(rng, (2, 1, 5, 4, 2))
+    with Simulator(program) as simulator:
+        assert simulator.config is SMALL
+        result = simulator.run({"image": batch})
+        single = simulator.run(batch[1])
+        with pytest.raises(InputError, match="and must be int8, float or a uint8 picture"):
+            simulator.run(batch.astype(np.int16))
+    for index in range(2):
+        (expected,) = run_golden(graph, program.layers, {"image": batch[index]}).values()
+        np.testing.assert_array_equal(result.outputs["labels"][index], expected)
+    np.testing.assert_array_equal(single.int8_outputs["labels"], result.outputs["labels"][1])
+    assert len(result.cycles_each) == 2
+    assert result.layers[1].cycles == 0  # the reshape is folded
+    for source in (graph, write_tflite(graph), write_image(program)):
+        with Simulator(source, "small") as simulator:
+            np.testing.assert_array_equal(
+                simulator.run(batch[0]).outputs["labels"], result.outputs["labels"][0]
+            )
+    with pytest.raises(InputError, match=r"made for configuration SMALL .*, and this is FULL"):
+        Simulator(program, "FULL")
+
+
+# What does not
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "a command is missing: run, compile, inspect"),
+        (["walk"], "invalid choice: 'walk'"),
+        (["run"], "the following arguments are required: MODEL"),
+        (["run", "{model}", "--target", "chip"], "invalid choice: 'chip'"),
+        (["run", "{model}", "--config", "HUGE"],
+         "there is no configuration 'HUGE': it must be FULL, ECP5, SMALL"),
+        (["run", "{tmp}/none.tflite"], "none.tflite' does not exist"),
+        (["run", "{tmp}"], "' is a directory, not a file"),
+        (["run", "{tmp}/text.tflite"], "is neither a .tflite file nor an .mram image"),
+        (["run", "{tmp}/cut.tflite"], "cut.tflite"),
+        (["run", "{tmp}/cut.mram"], "the image is truncated: its header says"),
+        (["run", "{tmp}/ok.mram", "--config", "FULL"], "made for configuration SMALL"),
+        (["run", "{tmp}/ok.mram", "--target", "golden"], "target golden needs the .tflite file"),
+        (["run", "{model}", "--input", "{tmp}/none.npy"], "none.npy' does not exist"),
+        (["run", "{model}", "--input", "y={tmp}/x.npy"],
+         "has no input 'y': its inputs are 'image'"),
+        (["run", "{model}", "--input", "{tmp}/x.npy"],
+         "has shape (3,), and must have (1, 5, 4, 2), or one leading dimension more"),
+        (["run", "{model}", "--target", "golden", "--waves", "{tmp}/x.fst"],
+         "--waves records the chip, and --target is golden"),
+        (["run", "{model}", "--seed", "-3"], "--seed must not be negative, and is -3"),
+        (["run", "{model}", "--output", "{tmp}/none/o.npz"], "there is no directory"),
+        (["run", "{model}", "--output", "{tmp}"], "is a directory, not a file"),
+        (["run", "{model}", "--json", "{model}"], "is an input, too"),
+        (["run", "{model}", "--input", "image={tmp}/x.npy", "--output", "{tmp}/x.npy"],
+         "is an input, too"),
+        (["run", "{model}", "--json", "{tmp}/a", "--output", "{tmp}/a"],
+         "is the file of --output, too"),
+        (["compile", "{model}"], "the following arguments are required: -o/--output"),
+        (["compile", "{tmp}/ok.mram", "-o", "{tmp}/b.mram"], "is an image already"),
+        (["compile", "{model}", "-o", "/proc/b.mram"], "cannot be written: "),
+        (["inspect", "{tmp}/cut.mram"], "the image is truncated"),
+        (["inspect", "{model}", "--config", "x"], "there is no configuration 'x'"),
+    ],
+)  # fmt: skip
+def test_bad_input(capsys, monkeypatch, model, tmp_path, arguments, sentence):
+    def simulated(*_):
+        raise AssertionError("refused only after the simulation has begun")
+
+    monkeypatch.setattr(mmsp.cli.run, "simulate", simulated)
+    data = write_image(compile_graph(small_network(), SMALL))
+    (tmp_path / "ok.mram").write_bytes(data)
+    (tmp_path / "cut.mram").write_bytes(data[:-32])
+    (tmp_path / "cut.tflite").write_bytes(Path(model).read_bytes()[:200])
+    (tmp_path / "text.tflite").write_text("not at all")
+    np.save(tmp_path / "x.npy", np.zeros(3, np.int8))
+    before = sorted(tmp_path.iterdir())
+    fails(capsys, [a.format(model=model, tmp=tmp_path) for a in arguments], sentence)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_mismatch_is_a_failed_run(capsys, monkeypatch, model, tmp_path):
+    def wrong(loaded, batch):
+        return {"labels": np.full((batch.count, 1, 4), 3, np.int8)}
+
+    monkeypatch.setitem(mmsp.cli.run.REFERENCES, "golden", wrong)
+    report = tmp_path / "r.json"
+    monkeypatch.setattr(
+        "mmsp.references.tflm_outputs", lambda loaded, batch: {"labels": np.array([[[3, 3, 4, 5]]])}
+    )
+    monkeypatch.setattr("mmsp.references.tflm_available", lambda: True)
+    assert main(["run", model, "--target", "golden", "--json", str(report)]) == 1
+    assert "not bit-exact: 2 of 4 values differ from the TFLM" in capsys.readouterr().out
+    assert json.loads(report.read_text())["bit_exact"] == {"against": ["tflm"], "mismatches": 2}
+
+
+def test_without_tflm(capsys, monkeypatch, model):
+    monkeypatch.setattr("mmsp.references.tflm_available", lambda: False)
+    monkeypatch.setattr("mmsp.tflm.tflm_available", lambda: False)
+    assert main(["run", model, "--target", "golden"]) == 0
+    assert "not compared (TFLM is not installed" in capsys.readouterr().out
+    fails(capsys, ["run", model, "--target", "tflm"], "TensorFlow Lite Micro is missing")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence", "status"),
+    [
+        (SimulationError("assertion failed"), "mmsp: assertion failed\n", 1),
+        (BuildError("no C++ compiler"), "mmsp: no C++ compiler\n", 1),
+        (KeyboardInterrupt(), "mmsp: interrupted\n", 130),
+        (KeyError("k"), "mmsp: unexpected KeyError: 'k'; please report this", 1),
+    ],
+)
+def test_failed_runs_leave_nothing(capsys, monkeypatch, model, tmp_path, error, sentence, status):
+    def simulate(*_):
+        raise error
+
+    monkeypatch.setattr(mmsp.cli.run, "simulate", simulate)
+    monkeypatch.delenv("MMSP_DEBUG", raising=False)
+    kept = tmp_path / "o.npz"
+    kept.write_text("from before")
+    before = sorted(tmp_path.iterdir())
+    options = ["--output", str(kept), "--json", str(tmp_path / "r.json"), "--waves",
+               str(tmp_path / "w.fst")]  # fmt: skip
+    assert main(["run", model, "--config", "SMALL", *options]) == status
+    assert sorted(tmp_path.iterdir()) == before
+    assert kept.read_text() == "from before"
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert "Traceback" not in err
+    monkeypatch.setenv("MMSP_DEBUG", "1")
+    main(["run", model, "--config", "SMALL"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_outputs_to_a_device_and_through_a_link(capsys, model, tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    golden = ["run", model, "--target", "golden"]
+    assert main([*golden, "--output", os.devnull, "--json", str(tmp_path / "link.json")]) == 0
+    assert not Path(os.devnull).is_file()
+    assert (tmp_path / "link.json").is_symlink()
+    assert list(json.loads((tmp_path / "real.json").read_text())) == REPORT_FIELDS
+
+
+def test_output_names_that_numpy_would_refuse(tmp_path):
+    data = mmsp.cli.run.npz({"file": np.arange(3), "a/b:0": np.ones((2, 2), np.int8)})
+    with np.load(io.BytesIO(data)) as arrays:
+        assert arrays.files == ["file", "a/b:0"]
+        np.testing.assert_array_equal(arrays["file"], np.arange(3))
+    assert data == mmsp.cli.run.npz({"file": np.arange(3), "a/b:0": np.ones((2, 2), np.int8)})
+
+
+# The command itself
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(capsys, command):
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"usage: mmsp {command}" in out
+    for name, config in CONFIGS.items():
+        assert f"{name} ({config.macs_per_cycle}" in " ".join(out.split())
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("mmsp 0.")
+
+
+def test_help_starts_at_once():
+    command = [sys.executable, "-X", "importtime", "-m", "mmsp.cli", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "commands:" in result.stdout
+    for heavy in ("numpy", "amaranth", "rich", "PIL", "tflite"):
+        assert f" {heavy}\n" not in result.stderr, heavy
+
+
+def test_reader_that_leaves(model):
+    """`mmsp run ... | head -1` says nothing about a broken pipe."""
+    command = [sys.executable, "-m", "mmsp.cli", "run", model, "--target", "golden"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        time.sleep(0)
+        assert process.stderr.read() == b""
