@@ -18,7 +18,7 @@ from rich.progress import Progress
 from mmsp.errors import InputError
 from mmsp.importers.tflite_writer import write_tflite
 from mmsp.zoo.network import backward, forward, initial_parameters, probabilities
-from mmsp.zoo.quantize_digits import quantize_network
+from mmsp.zoo.quantization import quantize_network
 
 __all__ = ["main", "make_model", "pack_held_out", "split_digits", "train"]
 

@@ -42,8 +42,8 @@ def activation_quantization(values: Array) -> Quantization:
     """Scale and zero point that cover ``values`` and represent 0 exactly."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     scale = float(np.float32((high - low) / INT8_STEPS))
-    zero_point = int(round_half_away(np.float64(INT8_MINIMUM - low / scale)))
-    return Quantization((scale,), (zero_point,))
+    zero_point = round_half_away(np.array([INT8_MINIMUM - low / scale]))
+    return Quantization((scale,), (int(zero_point[0]),))
 
 
 class Quantizer:
@@ -84,7 +84,7 @@ class Quantizer:
         weights = self.parameters[name]
         depthwise = weights.ndim == DEPTHWISE_RANK
         largest = np.abs(weights).reshape(-1, weights.shape[-1]).max(axis=0)
-        scales = np.float64(np.float32(largest / LARGEST_WEIGHT))
+        scales = (largest / LARGEST_WEIGHT).astype(np.float32).astype(np.float64)
         quantized = round_half_away(weights / scales)
         quantized = np.clip(quantized, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.int8)
         if depthwise:
@@ -94,8 +94,8 @@ class Quantizer:
         input_quantization = self.tensors[source].quantization
         assert input_quantization is not None  # every activation has one
         # As TFLite stores it: the product of two float32, rounded to float32.
-        products = np.float32(input_quantization.scale[0]) * np.float32(scales)
-        bias_scales = np.float64(products)
+        products = np.float32(input_quantization.scale[0]) * scales.astype(np.float32)
+        bias_scales = products.astype(np.float64)
         bias = round_half_away(self.parameters[f"{name}_bias"] / bias_scales).astype(np.int32)
         axis = layout.index(len(layout) - 1)
         for suffix, data, channel_scales, channel_axis in (
