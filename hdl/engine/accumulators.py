@@ -104,14 +104,15 @@ class Accumulators(wiring.Component):
             new = Signal(signed(ACCUMULATOR_BITS), name=f"new_{r}")
             stored = read.data[ACCUMULATOR_BITS * r : ACCUMULATOR_BITS * (r + 1)].as_signed()
             m.d.comb += old.eq(stored)
-            with m.If(tag.maximum):
-                with m.If(tag.skip):
-                    m.d.comb += new.eq(Mux(tag.first, lowest, old))
-                with m.Else():
-                    keep = ~tag.first & (old > self.sums[r])
-                    m.d.comb += new.eq(Mux(keep, old, self.sums[r]))
+            # The neutral element of the reduction where there is nothing to start from.
+            base = Signal(signed(ACCUMULATOR_BITS), name=f"base_{r}")
+            m.d.comb += base.eq(Mux(tag.first, Mux(tag.maximum, lowest, 0), old))
+            with m.If(~tag.maximum):
+                m.d.comb += new.eq(base + self.sums[r])
+            with m.Elif(tag.skip | (base > self.sums[r])):
+                m.d.comb += new.eq(base)
             with m.Else():
-                m.d.comb += new.eq(Mux(tag.first, 0, old) + self.sums[r])
+                m.d.comb += new.eq(self.sums[r])
             totals.append(new)
             previous.append(old)
 
