@@ -32,7 +32,7 @@ the rest together.
 
 STAGE_MARK = "Stage: "
 
-OPTIONS = "-noabc9"
+OPTIONS = "-noabc9 -nowidelut"
 """See docs/fpga.md for what the alternatives cost."""
 
 
