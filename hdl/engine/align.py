@@ -87,7 +87,9 @@ class Align(wiring.Component):
             newest, older = self.history[q][0], self.history[q][1]
             first = Signal(signed(8), name=f"first_lane_{q}")  # lane of the segment's byte 0
             amount = Signal(word_bits, name=f"amount_{q}")
-            m.d.comb += first.eq(q * job.segment - step.offset)
+            # Shifts and an adder: as a product it would take a multiplier of the FPGA.
+            bytes_above = sum(job.segment << bit for bit in range(2) if q >> bit & 1)
+            m.d.comb += first.eq(bytes_above - step.offset)
             if q == 0:
                 m.d.comb += amount.eq(Mux(packed, start + step.offset, step.offset))
             else:
@@ -102,10 +104,7 @@ class Align(wiring.Component):
             enables = Signal(config.lanes, name=f"enables_{q}")
             for lane in range(config.lanes):
                 in_row = (Const(lane) >= first + missing) & (Const(lane) < first + present)
-                if q == 0:
-                    in_row = Mux(packed, in_row, 1)
-                else:
-                    in_row = in_row & packed
+                in_row = Mux(packed, in_row, 1) if q == 0 else in_row & packed
                 m.d.comb += enables[lane].eq(in_row & (Const(lane) < step.lanes))
             sources.append([Mux(enables[i], rotated[i], 0) for i in range(config.lanes)])
         for lane in range(config.lanes):
