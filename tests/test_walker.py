@@ -2,14 +2,18 @@
 
 """The walker: its model, its steps in Amaranth's simulator and under Verilator, its proof."""
 
-
 import numpy as np
 import pytest
+from amaranth.hdl import Assert, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 from hdl.config import CONFIGS, SMALL
+from hdl.engine.descriptor import Descriptor, Feed
 from hdl.engine.walker import Walker
 from models.engine.dataflow import passes, step_count, steps
+from verif.formal import prove
 from verif.front_jobs import FEEDS, pack_step, random_job, random_nest
 from verif.sim import simulate
 
@@ -78,3 +82,45 @@ def test_walker_matches_model(config):
         name=f"walker_{config.name.lower()}",
         parameters={"config": config.name},
     )
+
+
+class WalkerInUse(wiring.Component):
+    """A walker whose job is legal and holds while it runs, as the engine sees to."""
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({"request": In(1), "job": In(Descriptor), "advance": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        held, begin = Signal(Descriptor), Signal()
+        m.submodules.walker = walker = Walker(self.config)
+        m.d.sync += begin.eq(0)
+        with m.If(self.request & self.legal(self.job) & ~begin & ~walker.busy):
+            m.d.sync += [held.eq(self.job), begin.eq(1)]
+        m.d.comb += [
+            walker.start.eq(begin),
+            walker.job.eq(held),
+            walker.advance.eq(self.advance),
+        ]
+        # What the induction has to know of the register.
+        m.d.sync += Assert(~(begin | walker.busy) | self.legal(held), "the job changed")
+        return m
+
+    def legal(self, job):
+        """The compiler's rules that the walker relies on."""
+        single = (job.rows_passes_last == 0) & (job.cols_passes_last == 0) & (job.inner_last == 0)
+        return (
+            (single | (job.stripe_pixels_last < self.config.accumulator_depth))
+            & (job.stride_w != 0)
+            & (job.window_cols != 0)
+            & (job.window_cols_last != 0)
+            & ((job.feed != Feed.PACKED) | (job.segment_bytes < job.segment))
+        )
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_counters_stay_in_range(config):
+    """By induction: for every legal job and every pattern of stalls."""
+    prove(WalkerInUse(config), name=f"walker_{config.name.lower()}", max_steps=4)

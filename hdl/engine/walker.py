@@ -283,12 +283,37 @@ class Walker(wiring.Component):
                                 m.d.sync += self.busy.eq(0)
 
         depth = Const(config.accumulator_depth, ceil_log2(config.accumulator_depth) + 1)
+        passes = {
+            "rows_pass": rows_pass, "cols_pass": cols_pass, "inner": inner,
+            "packed_row": packed_row, "packed_offset": packed_offset,
+        }  # fmt: skip
+        ranges = [
+            (group, job.groups_last),
+            (rows_pass, job.rows_passes_last),
+            (cols_pass, job.cols_passes_last),
+            (inner, job.inner_last),
+            (pixel, job.stripe_pixels_last),
+            (position["out_y"], job.out_h_last),
+            (position["out_x"], job.out_w_last),
+            (stripe_start["out_y"], job.out_h_last),
+            (stripe_start["out_x"], job.out_w_last),
+        ]
         m.d.sync += [
             Assert(~(self.start & self.busy), "job started while another one runs"),
             Assert(
                 ~self.busy | (first & last) | (pixel < depth),
                 "a stripe holds more pixels than there are accumulators",
             ),
-            Assert(~self.busy | (substeps != 0), "a pixel without steps"),
+            Assert(~self.busy | (substep < substeps), "a pixel without steps, or too many"),
+            *(
+                Assert(~self.busy | (count <= end), f"{count.name} too large")
+                for count, end in ranges
+            ),
+            *(
+                Assert(self.busy | (count == 0), f"{name} left over")
+                for name, count in passes.items()
+            ),
+            Assert(chunk < chunks, "a chunk that a word has not"),
+            Assert(~(self.busy & packed) | (packed_offset < job.segment), "behind the segment"),
         ]
         return m
