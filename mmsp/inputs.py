@@ -3,6 +3,7 @@
 The result has the type that the model's file declares and one dimension more, the batch.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -174,7 +175,9 @@ def make_batch(values: Mapping[str, object], ports: Sequence[Port]) -> Batch:
     arrays, sizes = {}, {}
     for port in ports:
         array = np.asarray(values[port.name])
-        sizes[port.name] = batch_size(array, port)
+        sizes[port.name] = size = batch_size(array, port)
+        if array.shape not in (port.shape, (size, *port.shape)):
+            notes.append(f"input {port.name!r}: shape {array.shape} taken as {port.shape}")
         converted, note = convert(array, port)
         arrays[port.name] = converted.reshape(-1, *port.shape)
         if note:
@@ -190,17 +193,28 @@ def make_batch(values: Mapping[str, object], ports: Sequence[Port]) -> Batch:
 
 
 def batch_size(array: NDArray, port: Port) -> int | None:
-    """Size of the batch, None without one."""
-    if array.shape == port.shape:
+    """Size of the batch, None without one.
+
+    Dimensions of 1 may be missing or too many, and the values may be flat.
+    """
+    if fits(array.shape, port.shape):
         return None
-    if array.shape[1:] == port.shape and array.ndim == len(port.shape) + 1:
-        if array.shape[0] == 0:
-            raise InputError(f"input {port.name!r} is a batch of 0: nothing to run")
+    if array.ndim and array.shape[0] == 0:
+        raise InputError(f"input {port.name!r} is a batch of 0: nothing to run")
+    if array.ndim and fits(array.shape[1:], port.shape):
         return array.shape[0]
     raise InputError(
         f"input {port.name!r} has shape {array.shape}, and must have {port.shape}, or one "
         "leading dimension more for a batch"
     )
+
+
+def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether ``shape`` is ``wanted`` up to dimensions of 1, or flat."""
+    if len(shape) == len(wanted) + 1:
+        return False  # a batch, even if it is one of 1
+    significant = [size for size in shape if size != 1]
+    return significant in ([size for size in wanted if size != 1], [math.prod(wanted)])
 
 
 def convert(array: NDArray, port: Port) -> tuple[NDArray, str | None]:

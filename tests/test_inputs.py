@@ -62,6 +62,25 @@ def test_batch(save, rng):
     assert not read_inputs([save("x.npy", values[:1])], [port()]).single
 
 
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((6,), None), ((3, 2), None), ((1, 6), None), ((1, 3, 2, 1), 1), ((4, 6), 4), ((4, 3, 2), 4),
+     ((4, 1, 6), 4)],
+)  # fmt: skip
+def test_shapes_of_the_same_order(rng, shape, count):
+    values = rng.integers(-128, 128, shape).astype(np.int8)
+    batch = make_batch({"x": values}, [port()])
+    assert (batch.count, batch.single) == (count or 1, count is None)
+    np.testing.assert_array_equal(batch.values["x"], values.reshape(-1, *SHAPE))
+    assert batch.notes == [f"input 'x': shape {shape} taken as {SHAPE}"]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (7,), (), (2, 3, 1), (4, 2, 3), (4, 7), (1, 1, 7)])
+def test_shapes_of_another_order(shape):
+    with pytest.raises(InputError, match=r"and must have \(1, 3, 2\), or one leading dimension"):
+        make_batch({"x": np.zeros(shape, np.int8)}, [port()])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_reals_are_quantised_half_away_from_zero(dtype, rng):
     halves = (np.arange(-300, 300) / 4).astype(dtype)  # halves of the scale among them
@@ -231,7 +250,7 @@ def test_equals_sign_in_a_file_name(save):
         (["{tmp}/two.npz"], r"holds 'a', 'b', and must hold 'picture'"),
         (["{tmp}/more.npz"], r"the model has no input 'b', which '.*more.npz' holds"),
         (["{tmp}/empty.npz"], r"holds no arrays, and must hold 'picture'"),
-        (["{tmp}/shape.npy"], r"has shape \(4, 6\), and must have \(1, 4, 6, 1\), or one leading"),
+        (["{tmp}/shape.npy"], r"has shape \(6, 4\), and must have \(1, 4, 6, 1\), or one leading"),
         (["{tmp}/none_of_them.npy"], "input 'picture' is a batch of 0: nothing to run"),
         (["{tmp}/nan.npy"], "input 'picture' must be finite, and 1 of 24 values are NaN"),
         (["{tmp}/inf.npy"], "input 'picture' must be finite, and 2 of 24 values are infinite"),
@@ -256,7 +275,7 @@ def test_bad_inputs(tmp_path, save, arguments, sentence):
     save("more.npz", picture=good, b=good)
     with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
         pass
-    save("shape.npy", good[0, :, :, 0])
+    save("shape.npy", good[0, :, :, 0].T)
     save("none_of_them.npy", np.zeros((0, *shape), np.int8))
     real[0, 1, 1] = np.nan
     save("nan.npy", real)
