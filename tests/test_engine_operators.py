@@ -22,12 +22,13 @@ ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 def test_operator(config, operator, seed):
     """Random shapes, strides, paddings, dilations, zero points and scales."""
     unsaturated = total = 0
-    feeds = set()
+    feeds, refetched = set(), False
     for index in range(NETWORKS[config]):
         rng = np.random.default_rng([seed, index, sorted(OPERATORS).index(operator)])
         graph = OPERATORS[operator](rng, ACTIVATIONS[index % 4], bool(index % 2))
         program = compile_graph(graph, CONFIGS[config])
         feeds |= {job.fields.get("feed") for job in program.jobs}
+        refetched |= any(job.fields.get("refetch") for job in program.jobs)
         batches = [
             {
                 name: rng.integers(-128, 128, graph.tensors[name].shape, dtype=np.int8)
@@ -45,6 +46,8 @@ def test_operator(config, operator, seed):
     floor = 20 if operator == "SOFTMAX" else 10  # most probabilities of a softmax are zero
     assert unsaturated > total / floor, "almost every output sat at a limit: weak stimulus"
     if operator == "CONV_2D":
-        assert Feed.DENSE in feeds
+        assert {Feed.DENSE, Feed.PACKED} <= feeds
+        # Groups of weights larger than the cache are only likely where the cache is small.
+        assert refetched or config != "SMALL"
     if operator == "DEPTHWISE_CONV_2D":
         assert {Feed.WINDOW, Feed.DENSE} <= feeds

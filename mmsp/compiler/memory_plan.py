@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from hdl.config import CONFIGS, ChipConfig
+from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
 from mmsp.compiler.feeds import can_pack
 from mmsp.compiler.layers import Add, Conv
 from mmsp.compiler.placement import Placement
@@ -45,6 +45,19 @@ def plan_memory(graph: Graph, simplified: Simplified, config: ChipConfig) -> Mem
     InputError
         When the tensors that are alive together do not fit.
     """
+    plan = best_plan(graph, simplified, config)
+    if plan.words > config.bank_words:
+        fitting = [
+            other.name
+            for other in CONFIGS.values()
+            if best_plan(graph, simplified, other).words <= other.bank_words
+        ]
+        raise does_not_fit(plan, config, fitting)
+    return plan
+
+
+def best_plan(graph: Graph, simplified: Simplified, config: ChipConfig) -> MemoryPlan:
+    """Place every stored tensor, in as many words as it takes."""
     lifetimes = find_lifetimes(graph, simplified)
     drafts = draft_placements(graph, simplified, config)
     shared = find_in_place(graph, simplified, lifetimes)
@@ -55,8 +68,7 @@ def plan_memory(graph: Graph, simplified: Simplified, config: ChipConfig) -> Mem
         known = merged.get(owner, lifetime)
         merged[owner] = Lifetime(min(known.first, lifetime.first), max(known.last, lifetime.last))
     placed: dict[str, Placement] = {}
-    order = sorted(merged, key=lambda n: (-drafts[n].words, merged[n].first, n))
-    for name in order:
+    for name in sorted(merged, key=lambda n: (-drafts[n].words, merged[n].first, n)):
         neighbours = sorted(
             (placed[other].base, placed[other].base + placed[other].words)
             for other in placed
@@ -69,10 +81,7 @@ def plan_memory(graph: Graph, simplified: Simplified, config: ChipConfig) -> Mem
             base = max(base, end)
         placed[name] = replace(drafts[name], base=base)
     top = max((p.base + p.words for p in placed.values()), default=0)
-    if top > config.bank_words:
-        raise does_not_fit(placed, config, top)
-    placements = {name: placed[follow(shared, name)] for name in lifetimes}
-    return MemoryPlan(placements, lifetimes, top)
+    return MemoryPlan({name: placed[follow(shared, name)] for name in lifetimes}, lifetimes, top)
 
 
 def find_lifetimes(graph: Graph, simplified: Simplified) -> dict[str, Lifetime]:
@@ -148,23 +157,19 @@ def follow(shared: dict[str, str], name: str) -> str:
     return name
 
 
-def does_not_fit(placed: dict[str, Placement], config: ChipConfig, top: int) -> InputError:
+def does_not_fit(plan: MemoryPlan, config: ChipConfig, fitting: list[str]) -> InputError:
     """The sentence for a plan that is too large."""
-    bank_bytes = 4 * config.rows
-    worst = max(placed, key=lambda name: placed[name].base + placed[name].words)
-    needed, there = top * bank_bytes, config.bank_words * bank_bytes
-    larger = [
-        other.name
-        for other in CONFIGS.values()
-        if other.rows == config.rows and other.bank_words >= top
-    ] or [other.name for other in CONFIGS.values() if other.activation_kib * 1024 >= 4 * needed]
+    word_bytes = ACT_BANKS * config.rows
+    ends = {name: place.base + place.words for name, place in plan.placements.items()}
+    worst = max(ends, key=lambda name: ends[name])
+    largest = max(other.activation_kib for other in CONFIGS.values())
     advice = (
-        f"configuration {larger[0]} would fit it"
-        if larger
-        else f"no configuration has that much; the largest has "
-        f"{max(c.activation_kib for c in CONFIGS.values())} KiB"
+        f"configuration {fitting[0]} would fit it"
+        if fitting
+        else f"no configuration has that much, the largest has {largest} KiB"
     )
     return InputError(
         f"activations do not fit configuration {config.name}: tensor {worst!r} would end at "
-        f"{needed} bytes, and {there} bytes are there; {advice}"
+        f"{plan.words * word_bytes} bytes, and {config.bank_words * word_bytes} bytes are there; "
+        f"{advice}"
     )

@@ -58,12 +58,11 @@ class Placement:
     def pack(self, values: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Words in the order of `addresses`; bytes that carry no channel are zero."""
         height, width, channels = self.pixels
-        values = np.asarray(values, np.int8).reshape(height, width, channels).view(np.uint8)
-        if self.packed:
-            values = values.reshape(height, 1, width * channels)
-        per_row = self.row_words * self.word_bytes // values.shape[1]
-        padded = np.zeros((height, values.shape[1], per_row), np.uint8)
-        padded[:, :, : values.shape[2]] = values
+        raw = np.ascontiguousarray(values, np.int8).view(np.uint8)
+        units, unit_bytes = (1, width * channels) if self.packed else (width, channels)
+        padded_bytes = self.row_words * self.word_bytes // units
+        padded = np.zeros((height, units, padded_bytes), np.uint8)
+        padded[:, :, :unit_bytes] = raw.reshape(height, units, unit_bytes)
         return padded.reshape(-1, self.word_bytes)
 
     def unpack(self, words: NDArray[np.uint8]) -> NDArray[np.int8]:
