@@ -1,6 +1,6 @@
 """The front of the program: reads the stream and hands every word to whom it belongs."""
 
-from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -19,6 +19,8 @@ from hdl.engine.descriptor import (
 __all__ = ["Loader"]
 
 WORD = unsigned(8 * MRAM_WORD_BYTES)
+
+STATES = ("IDLE", "DESCRIPTOR", "DECODE", "TABLE", "PARAMETERS", "TILES", "AGAIN")
 
 
 class Loader(wiring.Component):
@@ -126,7 +128,7 @@ class Loader(wiring.Component):
 
         moved = Signal()
         m.d.comb += moved.eq(words.valid & words.ready)
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.comb += [self.seek.valid.eq(1), self.seek.payload.eq(self.program)]
@@ -216,5 +218,43 @@ class Loader(wiring.Component):
                     m.d.comb += self.rewind.eq(1)
                 m.next = "TILES"
 
-        m.d.sync += Assert(~(self.start & self.running), "started while running")
+        working = fsm.ongoing("PARAMETERS") | fsm.ongoing("TILES") | fsm.ongoing("AGAIN")
+        sinks = [self.parameters, self.tiles, self.table]
+        valids = Cat(sink.valid for sink in sinks)
+        transfers = Cat(sink.valid & sink.ready for sink in sinks)
+        going = (
+            moved | transfers.any() | self.seek.valid | self.rewind | fsm.ongoing("DECODE")
+            | (fsm.ongoing("IDLE") & ~self.start)
+        )  # fmt: skip
+        waiting = (
+            (~words.valid & ~(fsm.ongoing("TILES") & job.ones))
+            | (self.job_valid & (fsm.ongoing("DESCRIPTOR") | fsm.ongoing("TABLE")))
+            | (fsm.ongoing("PARAMETERS") & ~self.parameters.ready)
+            | (fsm.ongoing("TILES") & ~self.tiles.ready)
+            | (fsm.ongoing("TABLE") & ~self.table.ready)
+        )
+        counters = [
+            (group, job.groups_last),
+            (stripe, job.stripes_last),
+            (outer_rows, job.rows_passes_last),
+            (outer_cols, job.cols_passes_last),
+            (inner, job.inner_last),
+        ]
+        m.d.sync += [
+            Assert(~(self.start & self.running), "started while running"),
+            Assert(~self.taken | self.job_valid, "took a job that is not there"),
+            Assert(~(fsm.ongoing("DESCRIPTOR") & moved & self.job_valid), "lost a descriptor"),
+            Assert((valids & (valids - 1)) == 0, "a word for two sinks"),
+            Assert(~(self.seek.valid & self.rewind), "back to two places"),
+            Assert(~(moved & (self.seek.valid | self.rewind)), "took a word while going back"),
+            *(Assert(~working | (count <= end), "a counter too large") for count, end in counters),
+            *(
+                Assert(fsm.ongoing("TILES") | (count == 0), "a tile was left half way")
+                for count in (outer_rows, outer_cols, inner, chunk, word)
+            ),
+            Assert(~fsm.ongoing("TILES") | (lanes == 0) | (word < tile_words), "behind the tile"),
+            Assert(chunk < chunks, "a chunk that a word has not"),
+            Assert(going | waiting, "a state that nobody leaves"),
+            Assert(Cat(fsm.ongoing(state) for state in STATES).any(), "a state that there is not"),
+        ]
         return m
