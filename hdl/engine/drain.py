@@ -1,9 +1,9 @@
 """From accumulators to activations: requantisation, element-wise sums, output addresses."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from hdl.arith import clamp
 from hdl.config import ACT_BANKS, ChipConfig
@@ -65,6 +65,9 @@ class Drain(wiring.Component):
     write : Out(BankWrite)
         Words for the activation memory.
     """
+
+    LATENCY = 6
+    """Cycles from a pixel to its word, if ``requantizers == rows`` and nothing is added."""
 
     WRITE_DEPTH = 4
     """Words that wait for their bank to be free of reads."""
@@ -270,4 +273,36 @@ class Drain(wiring.Component):
                         issue_x.eq(0),
                         issue_y.eq(Mux(issue_y == job.out_h_last, 0, issue_y + 1)),
                     ]
+
+        # --- invariants ---------------------------------------------------------------------------
+        # Operands alternate all the way through the pipeline: `operand_b` is what is issued next,
+        # `held_waits` says what has left.
+        held_waits = Signal()
+        with m.If(advance & (slots[-1] == Slot.A)):
+            m.d.sync += held_waits.eq(1)
+        with m.If(advance & (slots[-1] == Slot.B)):
+            m.d.sync += held_waits.eq(0)
+        after_a = operand_b  # the youngest operand behind this point is an A
+        for slot in slots:
+            is_a, is_b = slot == Slot.A, slot == Slot.B
+            m.d.sync += [
+                Assert(~is_a | after_a, "a first operand without its second"),
+                Assert(~is_b | ~after_a, "a second operand without its first"),
+            ]
+            after_a = Mux(is_a, 0, Mux(is_b, 1, after_a))
+        m.d.sync += Assert(held_waits == after_a, "a held operand was lost")
+
+        # Every slice that enters leaves, and the parameters are those of the slice that leaves.
+        sums_pending = sum((slot == Slot.B for slot in slots), sums_valid)
+        outputs_pending = sum((slot == Slot.OUT for slot in slots), assembled)
+        whole = Const(slices - 1, ceil_log2(slices + 1))
+        m.d.sync += [
+            Assert(((turn_slice - out_slice - sums_pending) & whole) == 0, "sums out of step"),
+            Assert(((out_slice - outputs_pending) & whole) == 0, "outputs out of step"),
+            Assert(~(sums_valid & word_valid), "a sum waits behind a word"),
+            Assert(~(word_valid & advance) | queue_ready, "a word was lost"),
+            Assert(~self.release | self.parameters_full, "released missing parameters"),
+            Assert(~self.i.ready | self.i.valid, "takes what is not there"),
+        ]
+        m.d.sync += Assert(~self.start | ~self.busy, "job started while another one is drained")
         return m
