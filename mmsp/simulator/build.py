@@ -50,6 +50,9 @@ COMPILER_FLAGS = [
 HOT = ("classes_fast", "support_fast")  # Verilator's names for what runs in every cycle,
 COLD = ("classes_slow", "support_slow")  # and for what does not
 LARGE_SOURCE_BYTES = 100_000
+# All the code of the chip runs in every cycle, and caches are small: on whole networks, -Os
+# measured 1 to 16 % faster than -O2, -O3 and -march=x86-64-v3, and it compiles in less time.
+FAST = "-Os"
 # Waveforms would need two system libraries, of which little is used: that little is in compat/.
 COMPAT_FLAGS = [
     flag
@@ -211,9 +214,9 @@ def compile_commands(work: Path, compiler: Compiler, *, waves: bool) -> list[lis
                 "-c", "-o", f"{Path(source).stem}.o", str(source)]  # fmt: skip
 
     return [
-        *(command(name, "-O2") for name in large),
-        command("cold.cpp", "-O0"),  # start-up code
-        *(command(name, "-O2") for name in ("hot.cpp", HERE / "harness.cpp", *sources["global"])),
+        *(command(name, FAST) for name in large),
+        command("cold.cpp", "-O0"),
+        *(command(name, FAST) for name in ("hot.cpp", HERE / "harness.cpp", *sources["global"])),
     ]
 
 

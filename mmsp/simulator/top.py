@@ -22,10 +22,10 @@ class RegisteredInputs(wiring.Component):
     def elaborate(self, platform):
         """Connect outputs directly and inputs through registers, themselves without reset."""
         m = Module()
-        m.domains.inner = inner = ClockDomain(local=True)
+        m.domains += ClockDomain("inner", local=True)
         reset = Signal(reset_less=True)
         m.d.sync += reset.eq(ResetSignal())
-        m.d.comb += [inner.clk.eq(ClockSignal()), inner.rst.eq(reset)]
+        m.d.comb += [ClockSignal("inner").eq(ClockSignal()), ResetSignal("inner").eq(reset)]
 
         m.submodules.chip = DomainRenamer("inner")(self.component)
         for (path, member, outside), (_, _, inside) in zip(
