@@ -114,8 +114,21 @@ def random_weights(rng, shape):
 
 
 def random_conv(rng, activation, per_channel):
-    size, kernel, output_size, attributes = random_window(rng, largest_kernel=5, largest_dilation=3)
-    channels_in, channels_out = (int(n) for n in rng.integers(1, 13, 2))
+    window = random_window(rng, largest_kernel=5, largest_dilation=3)
+    return conv(rng, activation, per_channel, window, rng.integers(1, 13, 2))
+
+
+def random_first_layer(rng, activation, per_channel):
+    """A convolution of a picture or a spectrogram: few channels, large kernels, no dilation."""
+    window = random_window(rng, largest_kernel=11, largest_dilation=1)
+    channels = rng.integers(1, 5), rng.integers(1, 41)
+    return conv(rng, activation, per_channel, window, channels)
+
+
+def conv(rng, activation, per_channel, window, channels):
+    """A convolution of the given window and channels."""
+    size, kernel, output_size, attributes = window
+    channels_in, channels_out = (int(n) for n in channels)
     weights, bias, input_scale, output_scale = linear_operands(
         rng,
         random_weights(rng, (channels_out, *kernel, channels_in)),

@@ -99,6 +99,16 @@ def test_residual_network(config, rng):
     assert program.jobs[0].fields["feed"] == Feed.PACKED
 
 
+@pytest.mark.sim
+@pytest.mark.parametrize(("channels", "refetch"), [(8, 0), (16, 1)])
+def test_weights_larger_than_the_cache_are_fetched_again(channels, refetch, rng):
+    """SMALL's cache holds 64 words: tiles of 50 words are kept, tiles of 100 fetched twice."""
+    graph = single_conv(rng, (1, 9, 9, channels), 8, kernel=5)
+    program = assert_runs(graph, SMALL, rng)
+    assert program.jobs[0].fields["stripes_last"] == 1
+    assert program.jobs[0].fields["refetch"] == refetch
+
+
 def padded_network(rng, *, twice):
     """PAD in front of a convolution, and, if `twice`, of a pooling as well."""
     image, padded = (
