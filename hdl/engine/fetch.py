@@ -1,6 +1,6 @@
 """From loop coordinates to activations: addresses, bank reads, zero point, window history."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -138,11 +138,15 @@ class Fetch(wiring.Component):
         ]
         for b, bank in enumerate(self.banks):
             window_row = Signal(2, name=f"window_row_{b}")
+            bank_address = Signal(16, name=f"bank_address_{b}")
             m.d.comb += [
                 window_row.eq(b - phase2),
+                bank_address.eq(Mux(Const(b) < phase2, wrapped, address)),
                 bank.enable.eq(self.advance & reads2.bit_select(window_row, 1)),
-                bank.address.eq(Mux(Const(b) < phase2, wrapped, address)),
+                bank.address.eq(bank_address),
             ]
+            beyond = bank_address >= config.bank_words
+            m.d.sync += Assert(~(bank.enable & beyond), "a read beyond the memory")
 
         # --- 3: data, zero point, banks to window rows --------------------------------------------
         step3 = Signal(Step)

@@ -1,6 +1,6 @@
 """The serial path: operators that take one byte a cycle, so far softmax."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Assert, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -149,4 +149,13 @@ class Serial(wiring.Component):
                         with m.If(out_y == job.out_h_last):
                             m.d.sync += [self.busy.eq(0), table_full.eq(0)]
                             m.next = "IDLE"
+
+        beyond = (in_address >= config.bank_words, out_address >= config.bank_words)
+        m.d.sync += [
+            Assert(~(self.start & self.busy), "job started while another one runs"),
+            Assert(~(reading & beyond[0]), "a read beyond the memory"),
+            Assert(~(word_valid & beyond[1]), "a write beyond the memory"),
+            Assert(~self.busy | (channel <= job.inner_last), "a channel too many"),
+            Assert(~(core.o.valid & ~self.busy), "a result without a job"),
+        ]
         return m
