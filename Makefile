@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2
 SLOW := sim or formal or fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test lint check fpga-check format clean distclean
+.PHONY: help setup sim test lint check campaign fpga-check retrain format clean distclean
 
 help:        ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,8 +39,14 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 check: $(STAMP)         ## Tests that build no Verilog and prove nothing (1 minute)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
-fpga-check: $(STAMP)    ## Synthesis for the ECP5 (minutes)
-	$(BIN)/python -m pytest -m "fpga and not long"
+campaign: $(STAMP)      ## Long tests: all digits on the RTL, retraining (10 minutes)
+	$(PYTEST) -m long
+
+fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (5 minutes)
+	@$(BIN)/python -m fpga.check
+
+retrain: $(STAMP)       ## Train the digit network of the demo again (20 seconds)
+	$(BIN)/python -m mmsp.zoo.train_digits
 
 format: $(STAMP)        ## Rewrite the sources in the one format (a second)
 	@$(BIN)/ruff format .

@@ -23,6 +23,7 @@ COMMANDS = {
         "mmsp.cli.inspect",
         "print what is in an MRAM image, or would be in that of a model",
     ),
+    "demo": ("mmsp.zoo.demo", "read handwritten digits on the simulated chip"),
 }
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
