@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-from hdl.config import CONFIGS, SMALL
+from hdl.config import CONFIGS
 from hdl.engine.descriptor import Descriptor, Feed
 from hdl.engine.walker import Walker
 from models.engine.dataflow import passes, step_count, steps
@@ -48,11 +48,12 @@ def test_model_has_every_product_once(config, feed, rng):
 
 
 @pytest.mark.parametrize("feed", FEEDS)
-def test_steps(feed, rng):
-    jobs = [random_job(rng, SMALL, feed) for _ in range(40)]
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_steps(config, feed, rng):
+    jobs = [random_job(rng, config, feed) for _ in range(40)]
     jobs = [job for job in jobs if step_count(job.nest) < 300][:12]
     assert len(jobs) > 5
-    dut = Walker(SMALL)
+    dut = Walker(config)
 
     async def testbench(ctx):
         ctx.set(dut.advance, 1)
