@@ -11,6 +11,8 @@ from rtl import run_rtl
 from hdl.config import CONFIGS
 from mmsp.compiler import Program, compile_graph
 from mmsp.importers.tflite import read_tflite
+from mmsp.tflm import MicroInterpreter
+from mmsp.zoo import digits_model, held_out_digits, quantize_digits
 
 CYCLE_BARS = {
     "ad01_int8": 40_900,
@@ -73,3 +75,20 @@ def test_program_is_read_once(shared):
         ((_, run),) = run_rtl(program, [{source: zeros}])
         ahead = run.mram_reads - len(program.words)
         assert 0 <= ahead <= 32, f"{name} read {ahead} words more than its image has"
+
+
+@pytest.mark.sim
+def test_all_held_out_digits():
+    """The embedded network on every digit that it never saw: RTL == TFLM."""
+    data = digits_model()
+    program = compile_graph(read_tflite(data, "digits"), CONFIGS["FULL"])
+    (source,), (target,) = program.graph.inputs, program.graph.outputs
+    images, labels = held_out_digits()
+    inputs = quantize_digits(images)
+    results = run_rtl(program, [{source: image} for image in inputs])
+    reference = MicroInterpreter(data)
+    assert len(results) == 360
+    for image, (outputs, _) in zip(inputs, results, strict=True):
+        np.testing.assert_array_equal(outputs[target], reference.run([image])[0])
+    predicted = [int(np.argmax(outputs[target])) for outputs, _ in results]
+    assert np.count_nonzero(np.array(predicted) == labels) == 351
