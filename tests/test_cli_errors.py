@@ -13,6 +13,7 @@ from mmsp.cli import main
 from mmsp.compiler import compile_graph
 from mmsp.image import write_image
 from mmsp.importers.tflite_writer import write_tflite
+from mmsp.references import Comparison
 from mmsp.simulator import BuildError, SimulationError
 
 
@@ -100,6 +101,15 @@ def test_mismatch_is_a_failed_run(capsys, monkeypatch, model, tmp_path):
     assert main(["run", model, "--target", "golden", "--json", str(report)]) == 1
     assert "not bit-exact: 2 of 4 values differ from the TFLM" in capsys.readouterr().out
     assert json.loads(report.read_text())["bit_exact"] == {"against": ["tflm"], "mismatches": 2}
+
+
+def test_the_worst_reference_counts():
+    comparison = Comparison(9, {"golden": 0, "tflm": 3}, [])
+    assert comparison.total == 3
+    assert comparison.sentence == (
+        "not bit-exact: 0 of 9 values differ from the golden model, 3 of 9 values differ from "
+        "the TFLM"
+    )
 
 
 def test_without_tflm(capsys, monkeypatch, model):

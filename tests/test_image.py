@@ -159,6 +159,12 @@ def test_refusals(data, change, sentence):
         read_image(change(data))
 
 
+def test_resident_segment_behind_one_that_is_not(data):
+    swapped = patched(patched(data, 64 + 8, "<I", 0), 96 + 8, "<I", 1)
+    with pytest.raises(InputError, match="NETWORK of the image is resident behind one that is"):
+        read_image(swapped)
+
+
 def test_foreign_configuration(data):
     with pytest.raises(InputError, match=r"made for configuration SMALL .*, and this is FULL"):
         read_image(data, FULL)
@@ -188,6 +194,7 @@ def test_too_large(program, monkeypatch):
         (lambda v: v.update(jobs=3), "field 'jobs' of the image's description is 3, not a list"),
         (lambda v: v["jobs"].append([3]), "an entry of 'jobs' in the image is not a list of 2"),
         (lambda v: v["jobs"].reverse(), "job offsets do not ascend"),
+        (lambda v: v["jobs"].append(v["jobs"][-1]), "job offsets do not ascend"),
         (lambda v: v["jobs"].append([10**6, 0]), r"job offset in the image is 1000000, not one of"),
         (lambda v: v["layers"].clear(), r"job layer in the image is 0, not one of 0..-1"),
         (lambda v: v["layers"][0].__setitem__(2, -1), "macs in the image is -1"),

@@ -125,7 +125,9 @@ def test_bytes_for_a_model_of_uint8_or_float32():
     np.testing.assert_array_equal(batch.values["picture"][0], pixels.astype(np.float32))
 
 
-@pytest.mark.parametrize(("scale", "zero_point"), [(0.5, -128), (1.0, 0), (16 / 255, -128)])
+@pytest.mark.parametrize(
+    ("scale", "zero_point"), [(0.5, -128), (1.0, 0), (16 / 255, -128), (1.1, -128)]
+)
 def test_bytes_for_what_is_no_picture(scale, zero_point):
     pixels = np.zeros((1, 4, 6, 3), np.uint8)
     with pytest.raises(InputError, match=r"does not take pixels 0..255: its scale"):

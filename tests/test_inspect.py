@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judge import small_network
+from judge import activation, convolution, network, random_int8, small_network
+from judge import constant as make_constant
 from random_operators import OPERATORS
 from rich.console import Console
 
@@ -13,7 +14,7 @@ from hdl.config import ECP5, FULL, MRAM_WORD_BYTES, SMALL
 from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor
 from mmsp.compiler import compile_graph
 from mmsp.compiler.placement import Placement
-from mmsp.description import Description, JobEntry, StoredTensor, describe
+from mmsp.description import Description, StoredTensor, describe
 from mmsp.errors import InputError
 from mmsp.image import read_image, write_image
 from mmsp.importers.tflite import read_tflite
@@ -92,16 +93,21 @@ def test_lines_of_a_job():
     assert softmax.lines() == ("softmax of 1 x 1 pixels, 4 channels", "table of 64 words")
 
 
-def test_weights_that_are_fetched_again():
-    tight = replace(FULL, cache_kib=1)
-    image = read_image(
-        write_image(compile_graph(read_tflite(digits_model(), "digits"), replace(tight, name="T"))),
-        replace(tight, name="T"),
-    )
-    for job in disassemble(image):
-        again = job.fields["refetch"]
-        assert job.weight_words_read == job.weight_words * (job.stripes if again else 1)
-        assert ("read" in job.lines()[1]) == bool(again)
+def test_weights_that_are_fetched_again(rng):
+    weights = make_constant("weights", random_int8(rng, (64, 3, 3, 32)), (0.01,))
+    graph = network(
+        convolution(activation("x", (1, 14, 14, 32)), weights, None,
+                    activation("y", (1, 12, 12, 64))),
+    )  # fmt: skip
+    (job,) = disassemble(read_image(write_image(compile_graph(graph, replace(FULL, cache_kib=16)))))
+    assert not job.fields["refetch"]
+    assert job.weight_words_read == job.weight_words == 64 * 3 * 3 * 32 // 16
+    tight = replace(FULL, name="TIGHT", cache_kib=1)
+    (job,) = disassemble(read_image(write_image(compile_graph(graph, tight)), tight))
+    assert job.fields["refetch"]
+    assert (job.groups, job.stripes) == (4, 3)
+    assert job.weight_words_read == 3 * job.weight_words
+    assert job.lines()[1].endswith("1,152 words of weights read 3 times")
 
 
 def test_damaged_programs_are_refused():
