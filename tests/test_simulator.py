@@ -162,6 +162,18 @@ def test_digest_separates_its_parts():
     assert cache.digest([b"ab"]) == cache.digest(["ab"])
 
 
+def test_cached_start_elaborates_nothing(monkeypatch):
+    first = build.library(SMALL)
+
+    def refuse(*_, **__):
+        raise AssertionError("elaborated again")
+
+    monkeypatch.setattr(build.conversion, "to_verilog", refuse)
+    assert build.library(SMALL) == first
+    with pytest.raises(AssertionError, match="elaborated again"):
+        build.library(SMALL, design=lambda: ChipStub(SMALL))
+
+
 BUILD_STUB = """
 import sys
 from pathlib import Path

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -175,7 +175,10 @@ def build(
         commands = compile_commands(work, compiler, waves=waves)
         progress.stage("compiling", steps=len(commands))
         with ThreadPoolExecutor(os.cpu_count()) as workers:
-            for _ in workers.map(lambda command: run(command, cwd=work), commands):
+            for done in as_completed(
+                workers.submit(run, command, cwd=work) for command in commands
+            ):
+                done.result()  # raises what the tool did
                 progress.step()
 
         progress.stage("linking")

@@ -39,7 +39,9 @@ class BuildProgress:
 
     def stage(self, what: str, *, steps: int | None = None) -> None:
         """Begin a stage of ``steps`` steps; without a number, nobody knows how long it takes."""
-        self.progress.reset(self.task, total=steps, description=f"simulator of {self.name}: {what}")
+        self.progress.update(self.task, description=f"simulator of {self.name}: {what}")
+        if steps is not None:
+            self.progress.update(self.task, total=steps, completed=0)
 
     def step(self) -> None:
         """One step of the stage is done."""
