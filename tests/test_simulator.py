@@ -2,6 +2,7 @@
 
 """The simulator around a stub of the chip whose behaviour is known to the cycle."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -165,13 +166,13 @@ def test_digest_separates_its_parts():
 def test_cached_start_elaborates_nothing(monkeypatch):
     first = build.library(SMALL)
 
-    def refuse(*_, **__):
-        raise AssertionError("elaborated again")
+    def refuse(config):
+        raise AssertionError(f"{config.name} elaborated again")
 
-    monkeypatch.setattr(build.conversion, "to_verilog", refuse)
+    monkeypatch.setattr(build, "chip", refuse)
     assert build.library(SMALL) == first
-    with pytest.raises(AssertionError, match="elaborated again"):
-        build.library(SMALL, design=lambda: ChipStub(SMALL))
+    with pytest.raises(AssertionError, match="elaborated again"):  # another chip, another key
+        build.library(dataclasses.replace(SMALL, mram_wakeup=SMALL.mram_wakeup + 1))
 
 
 BUILD_STUB = """
