@@ -29,13 +29,14 @@ class Event(NamedTuple):
     """Something the loader does, in order.
 
     ``kind``: "descriptor", "parameters", "tiles" or "table" for a word that moves (a tile of ones
-    moves none), "seek" or "rewind" for the cache, "end".
+    moves none), "seek" or "rewind" for the cache, "end".  ``keep``: the word will be needed again.
     """
 
     kind: str
     address: int = 0
     ones: bool = False
     last: bool = False
+    keep: bool = False
 
 
 @dataclass
@@ -72,9 +73,9 @@ class Program:
             bits = with_fields(self.descriptor(at), {"remaining": behind})
             self.words[at : at + DESCRIPTOR_WORDS] = as_words(bits)
 
-    def word(self, kind: str, value: int, **flags: bool) -> None:
+    def word(self, kind: str, value: int) -> None:
         """Append a word that the loader takes once."""
-        self.events.append(Event(kind, self.here, **flags))
+        self.events.append(Event(kind, self.here))
         self.words.append(value)
 
 
@@ -167,12 +168,12 @@ def add_job(rng: np.random.Generator, program: Program, config: ChipConfig) -> N
             tile = Event("tiles", program.here, ones=True, last=True)
             program.events += [tile] * len(sizes) * (fields["stripes_last"] + 1)
             continue
-        first_word, first_event = program.here, len(program.events)
-        for size in sizes:
-            for i, word in enumerate(random_words(rng, size)):
-                program.word("tiles", word, last=i == size - 1)
-        again = Event("seek", first_word) if fields["refetch"] else Event("rewind")
-        program.events += [again, *program.events[first_event:]] * fields["stripes_last"]
+        again = Event("seek", program.here) if fields["refetch"] else Event("rewind")
+        tiles = [Event("tiles", last=i == size - 1) for size in sizes for i in range(size)]
+        tiles = [tile._replace(address=program.here + i) for i, tile in enumerate(tiles)]
+        kept = [tile._replace(keep=not fields["refetch"]) for tile in tiles]
+        program.events += [*kept, again] * fields["stripes_last"] + tiles
+        program.words += random_words(rng, len(tiles))
 
 
 class CacheModel:

@@ -88,11 +88,12 @@ class Bench:
             for name in self.stalls
             if dut[f"{name}__valid"].value == 1 and dut[f"{name}__ready"].value == 1
         ]
+        keep = moved and dut.keep.value == 1
         for name in sinks:
-            happened.append(self.transfer(name, moved))
+            happened.append(self.transfer(name, moved)._replace(keep=keep))
         if moved and not sinks:
             assert not self.had_job, "reads a descriptor over one that was not taken"
-            happened.append(Event("descriptor", cache.address))
+            happened.append(Event("descriptor", cache.address, keep=keep))
         assert len(happened) <= 1, happened
         for event in happened:
             expected = next(self.expected)

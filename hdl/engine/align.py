@@ -67,12 +67,12 @@ class Align(wiring.Component):
         packed, window = Signal(), Signal()
         m.d.comb += [packed.eq(job.feed == Feed.PACKED), window.eq(job.feed == Feed.WINDOW)]
 
-        # Bytes of the segment that lie left of the tensor, and its end inside of the tensor.
-        missing, present = Signal(unsigned(6)), Signal(unsigned(6))
+        # Bytes of the segment before the row's end.  Those left of the row lie in words of their
+        # own, which the history holds as zeros.
+        present = Signal(unsigned(6))
         room = Signal(signed(15))
         m.d.comb += [
             room.eq(job.in_w - step.x),
-            missing.eq(Mux(step.x < 0, Mux(step.x < -32, 32, -step.x), 0)),
             present.eq(Mux(room < 0, 0, Mux(room < job.segment, room, job.segment))),
         ]
         straddles = Signal()
@@ -103,7 +103,7 @@ class Align(wiring.Component):
             rotated = rotate_left(m, merged, amount, f"rotated_{q}")[: config.lanes]
             enables = Signal(config.lanes, name=f"enables_{q}")
             for lane in range(config.lanes):
-                in_row = (Const(lane) >= first + missing) & (Const(lane) < first + present)
+                in_row = (Const(lane) >= first) & (Const(lane) < first + present)
                 in_row = Mux(packed, in_row, 1) if q == 0 else in_row & packed
                 m.d.comb += enables[lane].eq(in_row & (Const(lane) < step.lanes))
             sources.append([Mux(enables[i], rotated[i], 0) for i in range(config.lanes)])
