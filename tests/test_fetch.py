@@ -94,8 +94,10 @@ def test_history(feed, rng):
         for job in jobs:
             ctx.set(dut.job.as_value(), job.descriptor())
             walked = list(steps(job.nest))
-            given = taken = 0
+            given = taken = cycles = 0
             while taken < len(walked):
+                cycles += 1
+                assert cycles < 100 + 5 * len(walked)
                 advance = rng.random() < 0.7
                 ctx.set(dut.advance, int(advance))
                 ctx.set(dut.valid, int(given < len(walked)))

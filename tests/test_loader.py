@@ -29,6 +29,7 @@ def test_takes_a_word_a_cycle(rng):
         ctx.set(dut.program, program.start)
         stopped = False
         while not stopped:
+            assert cycles < 2 * len(program.events), "the program does not end"
             ctx.set(dut.words.valid, cache.valid)
             ctx.set(dut.words.payload, cache.payload)
             ctx.set(dut.address, cache.address)

@@ -12,6 +12,8 @@ from models.engine import softmax
 from verif.sim import simulate
 from verif.tb_serial import Grid, SoftmaxJob
 
+MAX_CYCLES = 1000
+
 SCALE = {"beta_multiplier": 1 << 30, "beta_shift": 23, "minimum_difference": -248}
 
 
@@ -33,7 +35,9 @@ def test_grid(channels, rng):
         await ctx.tick()
         ctx.set(dut.start, 0)
         ctx.set(dut.write.word.ready, 1)
-        while ctx.get(dut.busy):
+        for _ in range(MAX_CYCLES):
+            if not ctx.get(dut.busy):
+                break
             ctx.set(dut.table.valid, int(bool(words)))
             ctx.set(dut.table.payload, words[0] if words else 0)
             if words and ctx.get(dut.table.ready):
@@ -52,6 +56,7 @@ def test_grid(channels, rng):
             await ctx.tick()
             for bank, word in reads:
                 ctx.set(bank.data, int.from_bytes(word.tobytes(), "little"))
+        assert not ctx.get(dut.busy)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
