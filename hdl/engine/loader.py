@@ -15,6 +15,7 @@ from hdl.engine.descriptor import (
     Operation,
     parameter_words,
 )
+from hdl.engine.passes import Passes
 
 __all__ = ["Loader"]
 
@@ -89,8 +90,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         """Build the state machine and the tile counters."""
         m = Module()
-        config, job, words = self.config, self.job, self.words
-        tile, chunks = self.tiles.p, -(-config.rows // config.lanes)
+        config, job, words, tile = self.config, self.job, self.words, self.tiles.p
 
         raw = Signal(8 * MRAM_WORD_BYTES * DESCRIPTOR_WORDS)
         index = Signal(range(max(DESCRIPTOR_WORDS, SOFTMAX_TABLE_WORDS)))
@@ -98,33 +98,19 @@ class Loader(wiring.Component):
         with m.If(self.taken):
             m.d.sync += self.job_valid.eq(0)
 
+        # Counts through the passes that the walker goes through later.
+        m.submodules.passes = passes = Passes(config)
         group, stripe = Signal(10), Signal(12)
-        outer_rows, outer_cols, inner = Signal(8), Signal(8), Signal(12)
-        chunk = Signal(range(max(chunks, 2)))
-        word, tile_words = Signal(5), Signal(5)
-        lanes = Signal(5)
+        word, tile_words, lanes = Signal(5), Signal(5), Signal(5)
         group_address = Signal(config.mram_address_bits)
         fresh = Signal()  # the group's first tile word is next
-        inner_end, passes_end, stripes_end = Signal(), Signal(), Signal()
-        full_lanes = Mux(
-            chunk == chunks - 1, config.rows - (chunks - 1) * config.lanes, config.lanes
-        )
+        stripes_end = Signal()
         m.d.comb += [
-            inner_end.eq(inner == job.inner_last),
-            passes_end.eq(
-                inner_end & (outer_cols == job.cols_passes_last)
-                & (outer_rows == job.rows_passes_last)
-            ),
-            stripes_end.eq(stripe == job.stripes_last),
+            passes.job.eq(job),
+            lanes.eq(Mux(job.feed == Feed.WINDOW, 3 * config.window_rows, passes.lanes)),
             tile_words.eq((lanes + config.lanes_per_word - 1) >> ceil_log2(config.lanes_per_word)),
-        ]  # fmt: skip
-        with m.Switch(job.feed):
-            with m.Case(Feed.WINDOW):
-                m.d.comb += lanes.eq(3 * config.window_rows)
-            with m.Case(Feed.PACKED):
-                m.d.comb += lanes.eq(Mux(inner_end, job.lanes_last, job.packed_lanes))
-            with m.Default():
-                m.d.comb += lanes.eq(Mux(inner_end, job.lanes_last, full_lanes))
+            stripes_end.eq(stripe == job.stripes_last),
+        ]
 
         moved = Signal()
         m.d.comb += moved.eq(words.valid & words.ready)
@@ -195,14 +181,10 @@ class Loader(wiring.Component):
                 with m.If(self.tiles.valid & self.tiles.ready):
                     m.d.sync += [word.eq(word + 1), fresh.eq(0)]
                     with m.If(tile.last):
-                        m.d.sync += [word.eq(0), inner.eq(inner + 1)]
-                        m.d.sync += chunk.eq(Mux(chunk == chunks - 1, 0, chunk + 1))
-                        with m.If(inner_end):
-                            m.d.sync += [inner.eq(0), chunk.eq(0), outer_cols.eq(outer_cols + 1)]
-                            with m.If(outer_cols == job.cols_passes_last):
-                                m.d.sync += [outer_cols.eq(0), outer_rows.eq(outer_rows + 1)]
-                        with m.If(passes_end):
-                            m.d.sync += [outer_rows.eq(0), stripe.eq(stripe + 1)]
+                        m.d.sync += word.eq(0)
+                        m.d.comb += passes.next.eq(1)
+                        with m.If(passes.last):
+                            m.d.sync += stripe.eq(stripe + 1)
                             with m.If(~stripes_end):
                                 with m.If(~job.ones):
                                     m.next = "AGAIN"
@@ -233,13 +215,7 @@ class Loader(wiring.Component):
             | (fsm.ongoing("TILES") & ~self.tiles.ready)
             | (fsm.ongoing("TABLE") & ~self.table.ready)
         )
-        counters = [
-            (group, job.groups_last),
-            (stripe, job.stripes_last),
-            (outer_rows, job.rows_passes_last),
-            (outer_cols, job.cols_passes_last),
-            (inner, job.inner_last),
-        ]
+        counters = [(group, job.groups_last), (stripe, job.stripes_last)]
         m.d.sync += [
             Assert(~(self.start & self.running), "started while running"),
             Assert(~self.taken | self.job_valid, "took a job that is not there"),
@@ -248,12 +224,8 @@ class Loader(wiring.Component):
             Assert(~(self.seek.valid & self.rewind), "back to two places"),
             Assert(~(moved & (self.seek.valid | self.rewind)), "took a word while going back"),
             *(Assert(~working | (count <= end), "a counter too large") for count, end in counters),
-            *(
-                Assert(fsm.ongoing("TILES") | (count == 0), "a tile was left half way")
-                for count in (outer_rows, outer_cols, inner, chunk, word)
-            ),
+            Assert(fsm.ongoing("TILES") | (passes.first & (word == 0)), "a tile was left half way"),
             Assert(~fsm.ongoing("TILES") | (lanes == 0) | (word < tile_words), "behind the tile"),
-            Assert(chunk < chunks, "a chunk that a word has not"),
             Assert(going | waiting, "a state that nobody leaves"),
             Assert(Cat(fsm.ongoing(state) for state in STATES).any(), "a state that there is not"),
         ]

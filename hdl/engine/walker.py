@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hdl.config import ChipConfig
 from hdl.engine.descriptor import Descriptor, Drain, Feed
+from hdl.engine.passes import Passes
 
 __all__ = ["Step", "Walker"]
 
@@ -87,111 +88,63 @@ class Walker(wiring.Component):
         m = Module()
         config, job, step = self.config, self.job, self.step
 
-        dense = Signal()
-        window = Signal()
-        packed = Signal()
-        m.d.comb += [
-            dense.eq(job.feed == Feed.DENSE),
-            window.eq(job.feed == Feed.WINDOW),
-            packed.eq(job.feed == Feed.PACKED),
-        ]
+        m.submodules.passes = passes = Passes(config)
+        m.d.comb += passes.job.eq(job)
+        window, packed = Signal(), Signal()
+        m.d.comb += [window.eq(job.feed == Feed.WINDOW), packed.eq(job.feed == Feed.PACKED)]
 
         # --- counters -------------------------------------------------------------------------
-        group = Signal(10)
-        rows_pass, cols_pass, inner = Signal(8), Signal(8), Signal(12)
-        row_offset, col_offset = Signal(signed(14)), Signal(signed(14))
-        pixel = Signal(16)
+        group, pixel, substep = Signal(10), Signal(16), Signal(2)
         position = {name: Signal(12, name=name) for name in ("out_y", "out_x")}
         position |= {name: Signal(signed(14), name=name) for name in ("in_y", "in_x")}
         stripe_start = {k: Signal.like(v, name=f"start_{k}") for k, v in position.items()}
         fill = Signal(init=1)  # the history holds nothing of this run of pixels yet
-        substep = Signal(2)
 
-        # --- reduction within a kernel position -----------------------------------------------
-        chunks = -(-config.rows // config.lanes)  # dense: lane groups of a word
-        chunk = Signal(range(max(chunks, 2)))
-        block = Signal(10)
-        packed_row, packed_offset = Signal(12), Signal(5)
-        chunk_lanes = Mux(
-            chunk == chunks - 1, config.rows - (chunks - 1) * config.lanes, config.lanes
-        )
-        inner_end = Signal()
-        m.d.comb += inner_end.eq(inner == job.inner_last)
-
-        # --- window geometry ------------------------------------------------------------------
-        rows_end, cols_end = Signal(), Signal()
-        columns, fresh, substeps = Signal(2), Signal(2), Signal(2)
+        # --- steps of a pixel: fill the history, or shift in what is new, then multiply -----------
+        fresh, substeps, substep_end = Signal(2), Signal(2), Signal()
         m.d.comb += [
-            rows_end.eq(rows_pass == job.rows_passes_last),
-            cols_end.eq(cols_pass == job.cols_passes_last),
-            columns.eq(Mux(cols_end, job.window_cols_last, job.window_cols)),
-            fresh.eq(Mux(job.stride_w < columns, job.stride_w, columns)),
+            fresh.eq(Mux(job.stride_w < passes.columns, job.stride_w, passes.columns)),
+            substep_end.eq(substep == substeps - 1),
         ]
         with m.If(window):
-            m.d.comb += substeps.eq(Mux(fill, columns, fresh))
+            m.d.comb += substeps.eq(Mux(fill, passes.columns, fresh))
         with m.Elif(packed):
             m.d.comb += substeps.eq(Mux(fill, 2, 1))
         with m.Else():
             m.d.comb += substeps.eq(1)
-        substep_end = Signal()
-        m.d.comb += substep_end.eq(substep == substeps - 1)
 
         # --- the step: never read back, or simulators see a loop through its bits ---------------
         x, reach = Signal(signed(14)), Signal(signed(14))
-        first, last = Signal(), Signal()
         word_bits = exact_log2(config.rows)
-        last_word = Signal(signed(14 - word_bits))
-        word = Signal(signed(14 - word_bits))
-        segment_ends = Signal(7)  # first lane behind each packed row
-        used = Signal(5)
-        packed_rows = Signal(3)
+        word, last_word = Signal(signed(14 - word_bits)), Signal(signed(14 - word_bits))
         m.d.comb += [
-            x.eq(position["in_x"] + col_offset),
-            step.y.eq(position["in_y"] + row_offset + packed_row),
-            step.mac.eq(substep_end),
-            first.eq((rows_pass == 0) & (cols_pass == 0) & (inner == 0)),
-            last.eq(rows_end & cols_end & inner_end),
-            step.first.eq(first),
-            step.last.eq(last),
-            step.new_tile.eq(substep_end & (pixel == 0)),
-            step.pixel.eq(pixel),
-            step.operand_b.eq((job.drain == Drain.ADD) & (rows_pass == 1)),
+            x.eq(position["in_x"] + passes.col_offset),
             word.eq(reach >> word_bits),
-            step.reach.eq(reach),
-            segment_ends.eq(packed_offset + used),
+            step.read.eq(1),
+            step.mac.eq(substep_end),
+            step.new_tile.eq(substep_end & (pixel == 0)),
+            step.first.eq(passes.first),
+            step.last.eq(passes.last),
+            step.operand_b.eq((job.drain == Drain.ADD) & ~passes.first),
+            step.pixel.eq(pixel),
+            step.y.eq(position["in_y"] + passes.row_offset),
+            step.x.eq(x),
+            step.block.eq(passes.block),
+            step.rows.eq(passes.rows),
+            step.cols.eq(passes.columns),
+            step.lanes.eq(passes.lanes),
+            step.offset.eq(passes.offset),
         ]
         with m.If(window):
             m.d.comb += [
-                step.read.eq(1),
-                step.x.eq(x + columns - substeps + substep),
+                step.x.eq(x + passes.columns - substeps + substep),
                 step.block.eq(group),
-                step.rows.eq(Mux(rows_end, job.window_rows_last, job.window_rows)),
-                step.cols.eq(columns),
             ]
-        with m.Elif(packed):
+        with m.If(packed):
             m.d.comb += [
-                used.eq(Mux(inner_end, job.lanes_last, job.packed_lanes)),
-                packed_rows.eq(
-                    1
-                    + (segment_ends > job.segment)
-                    + (segment_ends > (job.segment << 1))
-                    + (segment_ends > (job.segment << 1) + job.segment)
-                ),
-                step.x.eq(x),
                 reach.eq(Mux(substep_end, x + job.segment - 1, x)),
+                step.reach.eq(reach),
                 step.read.eq(fill | (word != last_word)),
-                step.rows.eq(packed_rows),
-                step.lanes.eq(used),
-                step.offset.eq(packed_offset),
-            ]
-        with m.Else():
-            m.d.comb += [
-                step.read.eq(1),
-                step.x.eq(x),
-                step.block.eq(block),
-                step.rows.eq(1),
-                step.lanes.eq(Mux(inner_end, job.lanes_last, chunk_lanes)),
-                step.offset.eq(chunk * config.lanes),
             ]
 
         # --- next pixel, pass, stripe, group ----------------------------------------------------
@@ -201,7 +154,7 @@ class Walker(wiring.Component):
             line_end.eq(position["out_x"] == job.out_w_last),
             image_end.eq(line_end & (position["out_y"] == job.out_h_last)),
             pass_end.eq(image_end | (pixel == job.stripe_pixels_last)),
-            stripe_end.eq(last),
+            stripe_end.eq(passes.last),
         ]
         origin = {"out_y": 0, "out_x": 0, "in_y": -job.pad_h, "in_x": -job.pad_w}
         with m.If(image_end):
@@ -224,39 +177,6 @@ class Walker(wiring.Component):
         def goto(target):
             return [position[k].eq(target[k]) for k in position]
 
-        def next_pass():
-            """Advance inner, then column, then row passes."""
-            restart_inner = [
-                inner.eq(0), chunk.eq(0), block.eq(0), packed_row.eq(0), packed_offset.eq(0)
-            ]  # fmt: skip
-            with m.If(~inner_end):
-                m.d.sync += inner.eq(inner + 1)
-                with m.If(chunk == chunks - 1):
-                    m.d.sync += [chunk.eq(0), block.eq(block + 1)]
-                with m.Else():
-                    m.d.sync += chunk.eq(chunk + 1)
-                moved = Signal(6)
-                m.d.comb += moved.eq(packed_offset + job.segment_bytes)
-                wraps = packed & (moved >= job.segment)
-                m.d.sync += [
-                    packed_row.eq(packed_row + job.segment_rows + wraps),
-                    packed_offset.eq(Mux(wraps, moved - job.segment, moved)),
-                ]
-            with m.Else():
-                m.d.sync += restart_inner
-                with m.If(~cols_end):
-                    m.d.sync += [
-                        cols_pass.eq(cols_pass + 1), col_offset.eq(col_offset + job.col_step)
-                    ]  # fmt: skip
-                with m.Else():
-                    m.d.sync += [cols_pass.eq(0), col_offset.eq(0)]
-                    with m.If(~rows_end):
-                        m.d.sync += [
-                            rows_pass.eq(rows_pass + 1), row_offset.eq(row_offset + job.row_step)
-                        ]  # fmt: skip
-                    with m.Else():
-                        m.d.sync += [rows_pass.eq(0), row_offset.eq(0)]
-
         with m.If(self.start):
             m.d.sync += [self.busy.eq(1), fill.eq(1), pixel.eq(0), substep.eq(0), group.eq(0)]
             m.d.sync += [position[k].eq(v) for k, v in origin.items()]
@@ -271,7 +191,7 @@ class Walker(wiring.Component):
                     m.d.sync += [pixel.eq(pixel + 1), *goto(following)]
                 with m.Else():
                     m.d.sync += pixel.eq(0)
-                    next_pass()
+                    m.d.comb += passes.next.eq(1)
                     with m.If(~stripe_end):
                         m.d.sync += goto(stripe_start)
                     with m.Else():
@@ -283,15 +203,8 @@ class Walker(wiring.Component):
                                 m.d.sync += self.busy.eq(0)
 
         depth = Const(config.accumulator_depth, ceil_log2(config.accumulator_depth) + 1)
-        passes = {
-            "rows_pass": rows_pass, "cols_pass": cols_pass, "inner": inner,
-            "packed_row": packed_row, "packed_offset": packed_offset,
-        }  # fmt: skip
         ranges = [
             (group, job.groups_last),
-            (rows_pass, job.rows_passes_last),
-            (cols_pass, job.cols_passes_last),
-            (inner, job.inner_last),
             (pixel, job.stripe_pixels_last),
             (position["out_y"], job.out_h_last),
             (position["out_x"], job.out_w_last),
@@ -301,7 +214,7 @@ class Walker(wiring.Component):
         m.d.sync += [
             Assert(~(self.start & self.busy), "job started while another one runs"),
             Assert(
-                ~self.busy | (first & last) | (pixel < depth),
+                ~self.busy | (passes.first & passes.last) | (pixel < depth),
                 "a stripe holds more pixels than there are accumulators",
             ),
             Assert(~self.busy | (substep < substeps), "a pixel without steps, or too many"),
@@ -309,11 +222,7 @@ class Walker(wiring.Component):
                 Assert(~self.busy | (count <= end), f"{count.name} too large")
                 for count, end in ranges
             ),
-            *(
-                Assert(self.busy | (count == 0), f"{name} left over")
-                for name, count in passes.items()
-            ),
-            Assert(chunk < chunks, "a chunk that a word has not"),
-            Assert(~(self.busy & packed) | (packed_offset < job.segment), "behind the segment"),
+            Assert(self.busy | passes.first, "a pass left over"),
+            Assert(~(self.busy & packed) | (passes.offset < job.segment), "behind the segment"),
         ]
         return m
