@@ -203,7 +203,11 @@ def test_field_that_does_not_fit(rng):
     graph = network(
         convolution(image, *conv_weights(rng, "conv", (4, 1, 1, 4)), result, stride=(1, 300))
     )
-    with pytest.raises(InputError, match=r"stride_w must be in 0\.\.255, not 300"):
+    message = (
+        r"^node 'conv_2d_0' \(CONV_2D\) does not fit the engine: "
+        r"stride_w must be in 0\.\.255, not 300$"
+    )
+    with pytest.raises(InputError, match=message):
         compile_graph(graph, FULL)
 
 

@@ -2,12 +2,11 @@
 
 from enum import Enum
 
-import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
 from hdl.engine.descriptor import Descriptor, Feed, Operation
-from mmsp.compiler.jobs import Job, decode_descriptor, encode_descriptor, encode_job
+from mmsp.compiler.jobs import decode_descriptor, encode_descriptor
 from mmsp.errors import InputError
 
 NUMBERS = {
@@ -43,13 +42,6 @@ def test_every_field_is_a_number_or_known():
 def test_operand_is_checked():
     with pytest.raises(InputError, match=r"^b\.row_words must be in 0\.\.4095, not 4096$"):
         encode_descriptor({"operation": Operation.END, "b": {"row_words": 4096}})
-
-
-def test_job_names_its_layer():
-    job = Job(layer=7, fields={"operation": Operation.JOB, "in_w": 16_000})
-    message = "^layer 7 does not fit the engine: in_w must be in 0..4095, not 16000$"
-    with pytest.raises(InputError, match=message):
-        encode_job(job, np.zeros((0, 16), np.uint8), following=0)
 
 
 def test_softmax_is_as_long_as_the_unit_counts():

@@ -106,10 +106,7 @@ def encode_job(job: Job, payload: Words, following: int) -> Words:
 
     `InputError` if the descriptor cannot hold the job.
     """
-    try:
-        descriptor = encode_descriptor(job.fields | {"remaining": len(payload) + following})
-    except InputError as error:
-        raise InputError(f"layer {job.layer} does not fit the engine: {error}") from None
+    descriptor = encode_descriptor(job.fields | {"remaining": len(payload) + following})
     return np.concatenate([descriptor, payload])
 
 

@@ -79,10 +79,15 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
             f"{graph.name} needs {total * MRAM_WORD_BYTES} bytes of MRAM for program and "
             f"weights, and configuration {config.name} has {config.mram_kib * 1024}"
         )
-    parts = [
-        encode_job(job, payload, total - end)
-        for job, payload, end in zip(jobs, payloads, offsets[1:-1], strict=True)
-    ]
+    parts = []
+    for job, payload, end in zip(jobs, payloads, offsets[1:-1], strict=True):
+        try:
+            parts.append(encode_job(job, payload, total - end))
+        except InputError as error:
+            layer = layers[job.layer]
+            raise InputError(
+                f"node {layer.name!r} ({layer.op}) does not fit the engine: {error}"
+            ) from None
     words = np.concatenate([*parts, END_WORDS])
     return Program(
         config=config,
