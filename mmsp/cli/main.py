@@ -23,6 +23,10 @@ COMMANDS = {
         "mmsp.cli.inspect",
         "print what is in an MRAM image, or would be in that of a model",
     ),
+    "bench": (
+        "mmsp.cli.bench",
+        "benchmark networks on the RTL, beside published figures of others",
+    ),
     "demo": ("mmsp.zoo.demo", "read handwritten digits on the simulated chip"),
 }
 

@@ -1,0 +1,122 @@
+"""``mmsp bench``: networks on the RTL, in one table with what is published about others."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hdl.config import FULL, ChipConfig
+from mmsp.bench.measure import Measurement, measure, prepare
+from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
+from mmsp.bench.table import print_benchmark
+from mmsp.cli.options import add_config
+from mmsp.cli.output_files import OutputFiles
+from mmsp.cli.run import STDOUT, progress_bar
+from mmsp.errors import InputError
+from mmsp.loading import Model, find_config
+from mmsp.report import CORE_HZ, make_console
+from mmsp.zoo import digits_model
+
+__all__ = ["add_arguments", "main"]
+
+HOW_TO_GET_MORE = (
+    "this is the digit network of the project; those of MLPerf Tiny are in the public repository "
+    f"{REPOSITORY}: give the directory where they are with --models"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="*",
+        help="a .tflite file; without any, those of --models, or the digit network of the project",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="DIR",
+        dest="directory",
+        help="benchmark the MLPerf Tiny networks that are anywhere in this directory, such as a "
+        f"clone of {REPOSITORY}",
+    )
+    add_config(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of the random inputs (1)")
+    parser.add_argument("--layers", action="store_true", help="print the layers of each, too")
+    parser.add_argument("--json", metavar="OUT.json", help="all figures; - is the standard output")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Load all, then run all, then report: 1 if any output differs from a reference."""
+    config = find_config(arguments.config) or FULL
+    if arguments.seed < 0:
+        raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+    to_stdout = arguments.json == STDOUT
+    paths, notes = choose_models(arguments.models, arguments.directory)
+    with OutputFiles(paths) as files:
+        report_file = files.add(None if to_stdout else arguments.json, "--json")
+        models: list[Model] = [prepare(path, config) for path in paths]
+        if not models:
+            models = [prepare(digits_model(), config, name="digits.tflite")]
+        measurements = [simulate(model, arguments.seed) for model in models]
+        document = benchmark_json(config, measurements, arguments.seed)
+        if report_file is not None:
+            report_file.write(document.encode())
+    console = make_console(stderr=to_stdout)
+    print_benchmark(console, config, measurements, seed=arguments.seed, layers=arguments.layers)
+    for note in notes:
+        console.print(note, soft_wrap=True)
+    if to_stdout:
+        sys.stdout.write(document)
+    return 1 if any(measurement.comparison.total for measurement in measurements) else 0
+
+
+def choose_models(given: list[str], directory: str | None) -> tuple[list[Path], list[str]]:
+    """Files to benchmark, none for the digit network; and what to say about the choice."""
+    if directory is None:
+        return [Path(name) for name in given], [] if given else [HOW_TO_GET_MORE]
+    if given:
+        raise InputError(
+            f"--models {directory!r} and {given[0]!r} are both given: name a directory or files"
+        )
+    if not Path(directory).is_dir():
+        raise InputError(f"--models {directory!r} is not a directory")
+    found = {network.file: find_file(Path(directory), network.file) for network in NETWORKS}
+    missing = [name for name, path in found.items() if path is None]
+    if len(missing) == len(NETWORKS):
+        raise InputError(
+            f"--models {directory!r} has none of {', '.join(missing)}: they are in the public "
+            f"repository {REPOSITORY}"
+        )
+    notes = [f"not in {directory!r}, so left out: {', '.join(missing)}"] if missing else []
+    return [path for path in found.values() if path is not None], notes
+
+
+def find_file(directory: Path, name: str) -> Path | None:
+    """The file of that name anywhere in ``directory``; copies of it count as one."""
+    found = sorted(path for path in directory.rglob(name) if path.is_file())
+    if len({path.read_bytes() for path in found}) > 1:
+        raise InputError(
+            f"--models {str(directory)!r} has several different {name}, such as "
+            f"{str(found[0])!r} and {str(found[-1])!r}: name the one to benchmark as MODEL"
+        )
+    return found[0] if found else None
+
+
+def simulate(model: Model, seed: int) -> Measurement:
+    """Measure one network, with a progress bar on a terminal."""
+    assert model.image is not None, "prepare compiles"
+    with progress_bar(1, len(model.image.description.jobs)) as progress:
+        return measure(model, seed=seed, progress=progress)
+
+
+def benchmark_json(config: ChipConfig, measurements: list[Measurement], seed: int) -> str:
+    """All figures."""
+    document = {
+        "config": config.name,
+        "array_macs_per_cycle": config.macs_per_cycle,
+        "clock_hz": CORE_HZ,
+        "seed": seed,
+        "networks": [measurement.to_json() for measurement in measurements],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
