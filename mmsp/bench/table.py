@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hdl.config import ChipConfig
-from mmsp.bench.measure import Measurement
+from mmsp.bench.measurement import Measurement
 from mmsp.bench.mlperf_tiny import PEERS
 from mmsp.report import CORE_HZ, layer_table
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hdl.config import FULL, ChipConfig
-from mmsp.bench.measure import Measurement, measure, prepare
+from mmsp.bench.measurement import Measurement, measure, prepare
 from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
 from mmsp.bench.table import print_benchmark
 from mmsp.cli.options import add_config

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hdl.config import FULL, ChipConfig
@@ -103,18 +104,22 @@ def prepare(source: Source, config: ChipConfig | None = None, *, name: str | Non
     InputError
         When it cannot run on that chip, or is an image.
     """
-    model = load_model(source)
-    if model.graph is None:
-        raise InputError(
-            f"{model.name!r} is an image, which holds no graph for the golden model: benchmark "
-            "the .tflite file it was made of"
-        )
-    name = name or model.name
+    if name is None and isinstance(source, str | Path):
+        name = Path(source).name
     try:
+        model = load_model(source)
+        name = name or model.name
+        if model.graph is None:
+            raise InputError(
+                f"{name!r} is an image, which holds no graph for the golden model: benchmark the "
+                ".tflite file it was made of"
+            )
         image = load_image(model, config or FULL)
     except InputError as error:
-        # Not every sentence of the compiler says which of several networks it is about.
-        raise error if name in str(error) else InputError(f"{name}: {error}") from None
+        # Not every sentence says which of several networks it is about.
+        if name is None or name in str(error):
+            raise
+        raise InputError(f"{name}: {error}") from None
     return Model(name, model.graph, model.layers, image, model.data)
 
 
