@@ -7,9 +7,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest -n 2
 SLOW := sim or formal or fpga
+comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test lint check campaign fpga-check retrain format clean distclean
+.PHONY: help setup sim test lint check campaign fuzz fpga-check retrain format clean distclean
 
 help:        ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +42,10 @@ check: $(STAMP)         ## Tests that build no Verilog and prove nothing (1 minu
 
 campaign: $(STAMP)      ## Long tests: all digits on the RTL, retraining (10 minutes)
 	$(PYTEST) -m long
+
+fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=1 CONFIG=SMALL,FULL)
+	@$(BIN)/python -m mmsp.fuzz --count $(or $(N),100) --seed $(or $(SEED),1) \
+	    --config $(or $(CONFIG),SMALL$(comma)FULL)
 
 fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (5 minutes)
 	@$(BIN)/python -m fpga.check

@@ -1,0 +1,140 @@
+"""Makes a failing network small: fewer nodes, fewer outputs, fewer samples, fewer channels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsp.compiler.legalize import legalize
+from mmsp.golden import run_golden
+from mmsp.graph import Graph, Node, Tensor
+
+__all__ = ["shrink"]
+
+MAX_TRIALS = 150
+"""Candidates tried at most: each is a run on the simulated chip."""
+
+Values = dict[str, NDArray]
+Case = tuple[Graph, list[Values]]
+
+
+def shrink(
+    graph: Graph, samples: Sequence[Mapping[str, NDArray]], fails: Callable[..., bool]
+) -> Case:
+    """Return a smaller network, and its inputs, for which ``fails(graph, samples)`` still holds.
+
+    Greedy: the first candidate that fails is taken, until none does.  Nodes go from the end, from
+    the front (what they wrote becomes an input, with the values it had), and one at a time from
+    between; then unneeded outputs, samples, biases and output channels.
+    """
+    case: Case = graph, [dict(sample) for sample in samples]
+    trials, progress = 0, True
+    while progress and trials < MAX_TRIALS:
+        progress = False
+        for candidate in candidates(*case):
+            trials += 1
+            if fails(*candidate):
+                case, progress = candidate, True
+                break
+            if trials >= MAX_TRIALS:
+                break
+    return case
+
+
+def candidates(graph: Graph, samples: list[Values]) -> Iterator[Case]:
+    """Smaller networks, the boldest first."""
+    for sample in samples if len(samples) > 1 else ():
+        yield graph, [sample]
+    values = intermediate_values(graph, samples)
+    count = len(graph.nodes)
+    for size in sorted({1 << n for n in range(count.bit_length())} | {count - 1}):
+        if 0 < size < count:
+            yield rebuild(graph, graph.nodes[:size], values, None)
+            yield rebuild(graph, graph.nodes[count - size :], values, graph.outputs)
+    for index in range(count if count > 1 else 0):
+        yield rebuild(graph, graph.nodes[:index] + graph.nodes[index + 1 :], values, graph.outputs)
+    for output in graph.outputs if len(graph.outputs) > 1 else ():
+        yield rebuild(graph, graph.nodes, values, [output])
+    for smaller in (*without_bias(graph), *with_fewer_channels(graph)):
+        yield smaller, samples
+
+
+def intermediate_values(graph: Graph, samples: list[Values]) -> list[Values]:
+    """Every tensor of every sample, by the golden models."""
+    layers = legalize(graph)
+    return [run_golden(graph, layers, sample, keep_all=True) for sample in samples]
+
+
+def rebuild(
+    graph: Graph, nodes: Sequence[Node], values: list[Values], outputs: list[str] | None
+) -> Case:
+    """The network of ``nodes`` alone, without those that no output needs.
+
+    What they read and none of them writes becomes an input.  Outputs are those of ``outputs`` that
+    are still written, and all of what nobody reads if that leaves none.
+    """
+    written = {name for node in nodes for name in node.outputs}
+    read = {name for node in nodes for name in node.inputs}
+    ends = [name for name in outputs or () if name in written]
+    if not ends:
+        ends = [node.outputs[0] for node in nodes if node.outputs[0] not in read]
+    needed, kept = set(ends), []
+    for node in reversed(nodes):
+        if node.outputs[0] in needed:
+            kept.insert(0, node)
+            needed |= {name for name in node.inputs if name is not None}
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in needed}
+    made = {node.outputs[0] for node in kept}
+    inputs = [n for n, tensor in tensors.items() if tensor.data is None and n not in made]
+    return (
+        Graph(graph.name, tensors, kept, inputs, ends),
+        [{name: sample[name] for name in inputs} for sample in values],
+    )
+
+
+def without_bias(graph: Graph) -> Iterator[Graph]:
+    """Networks that lack one bias."""
+    for index, node in enumerate(graph.nodes):
+        if node.op in LINEAR and len(node.inputs) > BIAS:
+            shorter = replace(node, inputs=node.inputs[:BIAS])
+            nodes = [*graph.nodes[:index], shorter, *graph.nodes[index + 1 :]]
+            tensors = {n: t for n, t in graph.tensors.items() if n != node.inputs[BIAS]}
+            yield Graph(graph.name, tensors, nodes, graph.inputs, graph.outputs)
+
+
+LINEAR = ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D")
+WEIGHTS, BIAS = 1, 2
+
+
+def with_fewer_channels(graph: Graph) -> Iterator[Graph]:
+    """Networks one of whose last convolutions computes either half of its channels."""
+    read = {name for node in graph.nodes for name in node.inputs}
+    for node in graph.nodes:
+        output = graph.tensors[node.outputs[0]]
+        count = output.shape[-1]
+        if node.op not in LINEAR[:2] or output.name in read or count == 1:
+            continue
+        for part in (slice(0, count // 2), slice(count // 2, count)):
+            tensors = dict(graph.tensors)
+            for name in node.inputs[WEIGHTS:]:
+                if name is not None:
+                    tensors[name] = take_channels(tensors[name], part)
+            shape = (*output.shape[:-1], len(range(count)[part]))
+            tensors[output.name] = replace(output, shape=shape)
+            yield Graph(graph.name, tensors, graph.nodes, graph.inputs, graph.outputs)
+
+
+def take_channels(tensor: Tensor, part: slice) -> Tensor:
+    """Rows ``part`` of weights or of a bias, with their scales."""
+    data, quantization = tensor.data, tensor.quantization
+    assert data is not None, "weights and biases are constant"
+    assert quantization is not None, "and have scales"
+    data = np.ascontiguousarray(data[part])
+    if len(quantization.scale) > 1:
+        quantization = replace(
+            quantization,
+            scale=quantization.scale[part],
+            zero_point=quantization.zero_point[part],
+        )
+    return replace(tensor, data=data, shape=data.shape, quantization=quantization)
