@@ -5,7 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.compiler.layers import (
+    Add,
+    Conv,
+    Layer,
+    Pad,
+    Pool,
+    Requantization,
+    Reshape,
+    Softmax,
+    TransposeConv,
+)
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 from models import engine
@@ -53,7 +63,11 @@ def run_golden(
 
     for layer in layers:
         operands = layer.inputs if isinstance(layer, Add) else (layer.input,)
-        result = KERNELS[type(layer)](layer, *map(pixels, operands))
+        if isinstance(layer, TransposeConv):
+            size = graph.tensors[layer.output].pixels[:2]
+            result = run_transpose_conv(layer, pixels(layer.input), size)
+        else:
+            result = KERNELS[type(layer)](layer, *map(pixels, operands))
         tensors[layer.output] = result.reshape(graph.tensors[layer.output].shape)
     return tensors if keep_all else {name: tensors[name] for name in graph.outputs}
 
@@ -94,6 +108,20 @@ def run_conv(layer: Conv, x: Pixels) -> Pixels:
         stride=layer.stride,
         dilation=layer.dilation,
         padding=layer.padding,
+        input_zero_point=layer.input_zero_point,
+        **requantization_arguments(layer.requantization),
+    )
+
+
+def run_transpose_conv(layer: TransposeConv, x: Pixels, size: tuple[int, int]) -> Pixels:
+    """Convolve, transposed; the output's size does not follow from the input's."""
+    return engine.transpose_conv2d(
+        x,
+        layer.weights,
+        size=size,
+        bias=layer.bias,
+        stride=layer.stride,
+        before=layer.before,
         input_zero_point=layer.input_zero_point,
         **requantization_arguments(layer.requantization),
     )

@@ -167,6 +167,38 @@ def random_depthwise_conv(rng, activation, per_channel):
     )
 
 
+def random_transpose_conv(rng, activation, per_channel):
+    """SAME: as many outputs as the stride makes of the inputs; VALID: the kernel's rim as well."""
+    kernel, stride, size = pair(rng, 1, 5), pair(rng, 1, 3), pair(rng, 1, 6)
+    channels_in, channels_out = (int(n) for n in rng.integers(1, 13, 2))
+    if rng.integers(2):
+        output_size = tuple(n * s for n, s in zip(size, stride, strict=True))
+        padding = explicit_padding("SAME", output_size, kernel, stride, (1, 1))
+    else:
+        sides = zip(size, stride, kernel, strict=True)
+        output_size = tuple((n - 1) * s + max(k, s) for n, s, k in sides)
+        padding = explicit_padding("VALID", output_size, kernel, stride, (1, 1))
+    weights, bias, input_scale, output_scale = linear_operands(
+        rng,
+        random_weights(rng, (channels_out, *kernel, channels_in)),
+        taps=math.prod(kernel) * channels_in,
+        channels=channels_out,
+        per_channel=per_channel,
+        axis=0,
+    )
+    shape = (1, *output_size, channels_out)
+    source = activation_tensor("x", (1, *size, channels_in), input_scale, zero_point(rng))
+    graph = single_operator(
+        "TRANSPOSE_CONV",
+        [],
+        [constant("shape", np.array(shape, np.int32)), weights, source, bias],
+        activation_tensor("y", shape, output_scale, zero_point(rng)),
+        {"stride": stride, "padding": padding, "activation": activation},
+    )
+    graph.inputs.append("x")
+    return graph
+
+
 def random_fully_connected(rng, activation, per_channel):
     """Rows of features, an image taken whole, or every pixel of an image."""
     height, width = (int(n) for n in rng.integers(1, 5, 2))
@@ -276,5 +308,6 @@ OPERATORS = {
     "MAX_POOL_2D": random_max_pool,
     "PAD": random_pad,
     "SOFTMAX": random_softmax,
+    "TRANSPOSE_CONV": random_transpose_conv,
 }
 """Generator of a network by operator: ``generate(rng, activation, per_channel)``."""

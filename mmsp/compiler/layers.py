@@ -20,6 +20,7 @@ __all__ = [
     "Requantization",
     "Reshape",
     "Softmax",
+    "TransposeConv",
 ]
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -61,6 +62,26 @@ class Conv:
     dilation: tuple[int, int]
     padding: Padding
     depthwise: bool
+    input_zero_point: int
+    requantization: Requantization
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransposeConv:
+    """TRANSPOSE_CONV: input pixel ``(y, x)`` adds to outputs from ``(y, x) * stride - before`` on.
+
+    ``weights``: ``(Cout, kh, kw, Cin)``, not mirrored; ``before``: what is cut off at the top and
+    at the left.
+    """
+
+    name: str
+    op: str
+    input: str
+    output: str
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    stride: tuple[int, int]
+    before: tuple[int, int]
     input_zero_point: int
     requantization: Requantization
 
@@ -138,4 +159,4 @@ class Softmax:
     minimum_difference: int
 
 
-Layer = Conv | Add | Pool | Pad | Reshape | Softmax
+Layer = Conv | TransposeConv | Add | Pool | Pad | Reshape | Softmax

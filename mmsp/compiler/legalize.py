@@ -12,6 +12,7 @@ from mmsp.compiler.legalize_linear import (
     legalize_convolution,
     legalize_depthwise_convolution,
     legalize_fully_connected,
+    legalize_transpose_convolution,
 )
 from mmsp.compiler.operands import Operands
 from mmsp.compiler.quantization import (
@@ -230,5 +231,6 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "PAD": legalize_pad,
     "RESHAPE": legalize_reshape,
     "SOFTMAX": legalize_softmax,
+    "TRANSPOSE_CONV": legalize_transpose_convolution,
 }
 """How every supported operator becomes layers."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsp.compiler.layers import Conv, Layer, Requantization
+from mmsp.compiler.layers import Conv, Layer, Requantization, TransposeConv
 from mmsp.compiler.operands import Operands
 from mmsp.compiler.quantization import activation_range, quantize_multiplier
 from mmsp.errors import InputError
@@ -13,6 +13,7 @@ __all__ = [
     "legalize_convolution",
     "legalize_depthwise_convolution",
     "legalize_fully_connected",
+    "legalize_transpose_convolution",
 ]
 
 UNIT = (1, 1)
@@ -78,6 +79,41 @@ def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
             channel_axis=DEPTHWISE_CHANNEL_AXIS, depthwise=True,
         )
     ]  # fmt: skip
+
+
+def legalize_transpose_convolution(operands: Operands) -> list[Layer]:
+    """TRANSPOSE_CONV: output shape, weights ``(Cout, kh, kw, Cin)``, input, optional bias."""
+    source, output = operands.image(2), operands.output()
+    tensor, weights = operands.weights(rank=4)
+    shape = operands.constant(0, "output shape")
+    channels_out, _, _, channels_in = weights.shape
+    if channels_in != source.pixels[2]:
+        raise InputError(
+            f"weights {tensor.name!r} of shape {tensor.shape} do not fit "
+            f"{source.pixels[2]} input channels"
+        )
+    if tuple(shape.tolist()) != output.shape or output.shape[-1] != channels_out:
+        raise InputError(
+            f"the output has shape {output.shape}, the output shape says {shape.tolist()}, and "
+            f"weights {tensor.name!r} have {channels_out} output channels"
+        )
+    (top, _), (left, _) = operands.attribute("padding")
+    return [
+        TransposeConv(
+            name=operands.node.name,
+            op=operands.node.op,
+            input=source.name,
+            output=output.name,
+            weights=np.ascontiguousarray(weights),
+            bias=operands.bias(channels_out, index=3),
+            stride=operands.attribute("stride"),
+            before=(top, left),
+            input_zero_point=operands.per_tensor(source)[1],
+            requantization=requantization(
+                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS
+            ),
+        )
+    ]
 
 
 def convolution_layer(

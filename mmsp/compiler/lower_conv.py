@@ -1,5 +1,6 @@
 """Code generation for layers with weights: feeds, passes, tiles and parameters."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ from mmsp.compiler.jobs import Job
 from mmsp.compiler.layers import Conv, Requantization
 from mmsp.compiler.placement import Placement
 
-__all__ = ["channel_groups", "lower_conv", "operand", "output", "stripes", "window_passes"]
+__all__ = [
+    "Fields",
+    "Grid",
+    "channel_groups",
+    "conv_job",
+    "lower_conv",
+    "operand",
+    "output",
+    "stripes",
+    "window_passes",
+]
 
 Fields = dict[str, Any]
 
@@ -28,25 +39,28 @@ def operand(place: Placement, zero_point: int, *, y: int = 0, x: int = 0) -> Fie
     }
 
 
-def output(
-    place: Placement,
-    height: int,
-    width: int,
-    requantization: Requantization,
-    *,
-    y: int = 0,
-    x: int = 0,
-) -> Fields:
-    """Output fields of a job that computes ``height x width`` pixels from pixel ``(y, x)`` on."""
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Output pixels of one job: ``height x width`` of them, from ``(y, x)`` on, every ``step``."""
+
+    height: int
+    width: int
+    y: int = 0
+    x: int = 0
+    step: tuple[int, int] = (1, 1)
+
+
+def output(place: Placement, grid: Grid, requantization: Requantization) -> Fields:
+    """Output fields of a job."""
     return {
         "groups_last": place.pixel_words - 1,
-        "out_h_last": height - 1,
-        "out_w_last": width - 1,
-        "out_base": place.base + x * place.pixel_words,
-        "out_row0": place.row0 + y,
+        "out_h_last": grid.height - 1,
+        "out_w_last": grid.width - 1,
+        "out_base": place.base + grid.x * place.pixel_words,
+        "out_row0": place.row0 + grid.y,
         "out_row_words": place.row_words,
-        "out_pixel_step": place.pixel_words,
-        "out_row_step": 1,
+        "out_pixel_step": grid.step[1] * place.pixel_words,
+        "out_row_step": grid.step[0],
         "out_zero_point": requantization.zero_point,
         "out_min": requantization.minimum,
         "out_max": requantization.maximum,
@@ -98,6 +112,14 @@ def lower_conv(
     layer: Conv, index: int, source: Placement, target: Placement, config: ChipConfig
 ) -> list[Job]:
     """The job of a convolution, depthwise convolution or fully connected layer."""
+    height, width, _ = target.pixels
+    return [conv_job(layer, index, source, target, Grid(height=height, width=width), config)]
+
+
+def conv_job(
+    layer: Conv, index: int, source: Placement, target: Placement, grid: Grid, config: ChipConfig
+) -> Job:
+    """The job that computes the output pixels of ``grid``."""
     if layer.depthwise and len(layer.weights) == source.pixels[2]:
         fields, tiles = window_conv(layer, config)
     elif source.packed:
@@ -105,9 +127,7 @@ def lower_conv(
     else:
         fields, tiles = dense_conv(layer, source, config)
 
-    height, width, _ = target.pixels
-    passes = len(tiles[0])
-    fields |= stripes(height * width, passes, config)
+    fields |= stripes(grid.height * grid.width, len(tiles[0]), config)
     words = sum(-(-tile.size // MRAM_WORD_BYTES) for tile in tiles[0])
     fields = {
         "operation": Operation.JOB,
@@ -117,11 +137,11 @@ def lower_conv(
         "a": operand(source, layer.input_zero_point),
         "in_h": source.pixels[0],
         "in_w": source.pixels[1],
-        **output(target, height, width, layer.requantization),
+        **output(target, grid, layer.requantization),
         **fields,
     }
     channels = channel_groups(layer.bias, layer.requantization, config)
-    return [Job(layer=index, fields=fields, channels=channels, tiles=tiles)]
+    return Job(layer=index, fields=fields, channels=channels, tiles=tiles)
 
 
 def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDArray[np.int8]]]]:

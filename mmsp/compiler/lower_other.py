@@ -10,6 +10,7 @@ from mmsp.compiler.jobs import Job
 from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Reshape, Softmax
 from mmsp.compiler.lower_conv import (
     Fields,
+    Grid,
     channel_groups,
     lower_conv,
     operand,
@@ -68,7 +69,9 @@ def lower_add(
 ) -> list[Job]:  # fmt: skip
     """Two passes, one an operand; the drain rescales both and their sum."""
     height, width, _ = target.pixels
-    fields = window_passes(UNIT, UNIT, config) | output(target, height, width, layer.requantization)
+    fields = window_passes(UNIT, UNIT, config) | output(
+        target, Grid(height=height, width=width), layer.requantization
+    )
     fields |= {
         "drain": Drain.ADD,
         "rows_passes_last": 1,
@@ -116,7 +119,7 @@ def lower_pool(
     (top, _), (left, _) = layer.padding
     if layer.kind == "max":
         clamp = identity(0, layer.minimum, layer.maximum)
-        fields = common | output(target, out_h, out_w, clamp)
+        fields = common | output(target, Grid(height=out_h, width=out_w), clamp)
         fields |= window_passes(UNIT, UNIT, config)
         fields |= {
             "reduction": Reduction.MAX,
@@ -142,7 +145,7 @@ def lower_pool(
             minimum=layer.minimum,
             maximum=layer.maximum,
         )
-        fields = common | output(target, height, width, divide, y=y, x=x)
+        fields = common | output(target, Grid(height=height, width=width, y=y, x=x), divide)
         fields |= window_passes(layer.kernel, UNIT, config)
         fields |= {
             "drain": Drain.AVERAGE,
@@ -161,7 +164,8 @@ def copy_job(
 ) -> Job:  # fmt: skip
     """Copy ``size`` pixels from ``origin`` to ``destination``."""
     fields = window_passes(UNIT, UNIT, config)
-    fields |= output(target, *size, identity(), y=destination[0], x=destination[1])
+    grid = Grid(height=size[0], width=size[1], y=destination[0], x=destination[1])
+    fields |= output(target, grid, identity())
     fields |= {
         "in_h": size[0],
         "in_w": size[1],
@@ -188,7 +192,9 @@ def lower_pad(
         )  # fmt: skip
         return lower_conv(move, index, source, target, config)
     passing = identity(layer.zero_point)
-    fields = window_passes(UNIT, UNIT, config) | output(target, height, width, passing)
+    fields = window_passes(UNIT, UNIT, config) | output(
+        target, Grid(height=height, width=width), passing
+    )
     fields |= {
         "in_h": source.pixels[0],
         "in_w": source.pixels[1],
@@ -233,7 +239,7 @@ def lower_softmax(
 ) -> list[Job]:
     """The serial path, with its table of exponentials."""
     height, width, channels = target.pixels
-    fields = output(target, height, width, identity())
+    fields = output(target, Grid(height=height, width=width), identity())
     fields |= {
         "operation": Operation.SOFTMAX,
         "a": operand(source, 0),

@@ -107,12 +107,12 @@ class Operands:
             check_scale(scale, tensor)
         return tensor, data
 
-    def bias(self, channels: int) -> NDArray[np.int32]:
-        """Input 2: constant int32 bias of ``channels`` entries, zeros when it is absent."""
-        tensor = self.optional(2)
+    def bias(self, channels: int, index: int = 2) -> NDArray[np.int32]:
+        """Input ``index``: constant int32 bias of ``channels`` entries, zeros when it is absent."""
+        tensor = self.optional(index)
         if tensor is None:
             return np.zeros(channels, np.int32)
-        data = self.constant(2, "bias")
+        data = self.constant(index, "bias")
         if tensor.dtype != np.int32 or tensor.size != channels:
             raise InputError(
                 f"bias {tensor.name!r} is {tensor.dtype} of shape {tensor.shape}, "

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
 from mmsp.compiler.jobs import END_WORDS, Job, encode_job, encode_payload
-from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax
+from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax, TransposeConv
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.lower_conv import lower_conv
 from mmsp.compiler.lower_other import (
@@ -20,6 +20,7 @@ from mmsp.compiler.lower_other import (
     lower_reshape,
     lower_softmax,
 )
+from mmsp.compiler.lower_transpose_conv import lower_transpose_conv
 from mmsp.compiler.memory_plan import MemoryPlan, plan_memory
 from mmsp.compiler.simplify import inputs_of, simplify
 from mmsp.errors import InputError
@@ -33,6 +34,7 @@ LOWERINGS: dict[type, Callable[..., list[Job]]] = {
     Pool: lower_pool,
     Reshape: lower_reshape,
     Softmax: lower_softmax,
+    TransposeConv: lower_transpose_conv,
 }
 
 
@@ -117,6 +119,9 @@ def lower(
 
 def layer_macs(layer: Layer, graph: Graph) -> int:
     """Multiply-accumulates that a layer's definition asks for, padding included."""
+    if isinstance(layer, TransposeConv):
+        height, width, _ = graph.tensors[layer.input].pixels
+        return height * width * layer.weights.size
     if not isinstance(layer, Conv):
         return 0
     height, width, _ = graph.tensors[layer.output].pixels

@@ -154,6 +154,7 @@ OPTIONS: dict[str, Options] = {
     "QUANTIZE": Options("QuantizeOptions"),
     "RESHAPE": Options("ReshapeOptions", (VectorField("new_shape", "NewShape"),)),
     "SOFTMAX": Options("SoftmaxOptions", (Field("beta", ("Beta",), float),)),
+    "TRANSPOSE_CONV": Options("TransposeConvOptions", (PADDING, STRIDE, ACTIVATION)),
 }
 
 

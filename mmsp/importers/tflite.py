@@ -38,6 +38,9 @@ ABSENT = -1
 BUILTIN_CODE_ENTRY = 10
 """Where a vtable of OperatorCode has the offset of ``builtin_code``."""
 
+PADDED_OUTPUT = ("TRANSPOSE_CONV",)
+"""Operators whose SAME refers to the output, over which the window slides."""
+
 WEIGHTS_INPUT = 1
 IMAGE_RANK = 4
 
@@ -162,6 +165,8 @@ class TfliteReader:
         if "padding" in attributes:
             by_name = {tensor.name: tensor for tensor in tensors}
             operands = [None if operand is None else by_name[operand] for operand in inputs]
+            if op in PADDED_OUTPUT and outputs and outputs[0] is not None:
+                operands[0] = by_name[outputs[0]]
             attributes["padding"] = resolve_padding(op, name, attributes, operands)
         return Node(
             op=op,

@@ -16,7 +16,7 @@ from mmsp.errors import InputError
 from mmsp.graph import Graph, Node, Quantization, Tensor
 from mmsp.importers.host_conversion import restore_host_conversions
 from mmsp.importers.operator_options import OPTIONS, same_padding, write_int32_vector
-from mmsp.importers.tflite import ABSENT, DTYPES, WEIGHTS_INPUT
+from mmsp.importers.tflite import ABSENT, DTYPES, PADDED_OUTPUT, WEIGHTS_INPUT
 
 __all__ = ["write_tflite"]
 
@@ -185,7 +185,8 @@ class TfliteWriter:
         padding: Any = node.attributes["padding"]
         if padding == ((0, 0), (0, 0)):
             return "VALID"
-        image = self.graph.tensors[node.inputs[0] or ""]
+        padded = node.outputs[0] if node.op in PADDED_OUTPUT else node.inputs[0]
+        image = self.graph.tensors[padded or ""]
         kernel = node.attributes.get("kernel")
         if kernel is None:
             kernel = self.graph.tensors[node.inputs[WEIGHTS_INPUT] or ""].shape[1:3]

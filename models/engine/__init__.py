@@ -5,7 +5,12 @@ Scales are integers throughout: a Q0.31 multiplier and a power-of-two shift, see
 `models.fixedpoint.multiply_by_quantized_multiplier`.
 """
 
-from models.engine.convolution import conv2d, depthwise_conv2d, fully_connected
+from models.engine.convolution import (
+    conv2d,
+    depthwise_conv2d,
+    fully_connected,
+    transpose_conv2d,
+)
 from models.engine.elementwise import add, pad
 from models.engine.pooling import average_pool2d, max_pool2d, reciprocal
 from models.engine.requantization import requantize
@@ -24,4 +29,5 @@ __all__ = [
     "softmax",
     "softmax_exponentials",
     "softmax_reciprocal",
+    "transpose_conv2d",
 ]

@@ -104,6 +104,56 @@ def conv2d(
     )
 
 
+def transpose_conv2d(
+    x: Int8Array,
+    weights: Int8Array,
+    *,
+    size: Pair,
+    bias: ArrayLike,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    stride: Pair,
+    before: Pair,
+    input_zero_point: int,
+    output_zero_point: int,
+    minimum: int,
+    maximum: int,
+) -> Int8Array:
+    """Transposed convolution: each input pixel adds its product with the kernel to the output.
+
+    ``out[y * stride + ky - before] += x[y] @ weights[:, ky]``, rows and columns alike; what falls
+    outside of ``size``, the output's height and width, is dropped.  Everything else is as in
+    `conv2d`.
+    """
+    height, width, channels = x.shape
+    count, kernel_h, kernel_w, depth = weights.shape
+    if depth != channels:
+        raise ValueError(f"weights take {depth} channels, the input has {channels}")
+    pixels = _centre(x, input_zero_point, ((0, 0), (0, 0)))
+    extent = [
+        max((n - 1) * s + k, b + o)
+        for n, s, k, b, o in zip(
+            (height, width), stride, (kernel_h, kernel_w), before, size, strict=True
+        )
+    ]
+    frame = np.zeros((*extent, count), np.int64)
+    for ky in range(kernel_h):
+        for kx in range(kernel_w):
+            rows = slice(ky, ky + (height - 1) * stride[0] + 1, stride[0])
+            columns = slice(kx, kx + (width - 1) * stride[1] + 1, stride[1])
+            frame[rows, columns] += _multiply_matrices(pixels, weights[:, ky, kx])
+    (top, left), (out_h, out_w) = before, size
+    return requantize(
+        wrap(frame[top : top + out_h, left : left + out_w]),
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        zero_point=output_zero_point,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
 def depthwise_conv2d(
     x: Int8Array,
     weights: Int8Array,
