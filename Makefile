@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 sim: $(STAMP)           ## The demo: real input through the RTL (1 minute, then seconds)
 	@$(BIN)/mmsp demo
 
-test: lint check        ## Everything: lint, then tests from cheap to dear (15 minutes)
+test: lint check        ## Everything: lint, then tests from cheap to dear (7 minutes)
 	$(PYTEST) -m "($(SLOW)) and not long"
 
 lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
@@ -37,7 +37,7 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 
-check: $(STAMP)         ## Tests that build no Verilog and prove nothing (1 minute)
+check: $(STAMP)         ## Tests that build no Verilog and prove nothing (40 seconds)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
 campaign: $(STAMP)      ## Long tests: all digits on the RTL, retraining (10 minutes)
@@ -47,7 +47,7 @@ fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=
 	@$(BIN)/python -m mmsp.fuzz --count $(or $(N),100) --seed $(or $(SEED),1) \
 	    --config $(or $(CONFIG),SMALL$(comma)FULL)
 
-fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (5 minutes)
+fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (80 seconds)
 	@$(BIN)/python -m fpga.check
 
 retrain: $(STAMP)       ## Train the digit network of the demo again (20 seconds)
