@@ -1,21 +1,25 @@
 """Benchmarks: the figures of one run, those of others, and what is refused."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from judge import activation, constant, convolution, network, small_network
+from rich.console import Console
 
 import mmsp.bench.measurement
 import mmsp.cli.bench
 from hdl.config import ECP5, FULL, SMALL
 from mmsp.bench import NETWORKS, PEERS, Measurement, prepare, recognise
+from mmsp.bench.table import print_benchmark
 from mmsp.cli import main
 from mmsp.compiler import compile_graph
 from mmsp.errors import InputError
 from mmsp.image import write_image
 from mmsp.importers.tflite_writer import write_tflite
+from mmsp.inputs import random_batch
 from mmsp.references import Comparison
 from mmsp.simulator.simulator import LayerResult, Result
 from mmsp.zoo import digits_model
@@ -115,10 +119,9 @@ def test_ratios():
 
 
 def test_table_and_footnotes(capsys, monkeypatch, model):
-    """Each peer below its network, with the number of its source; no figure is cut anywhere."""
+    """Each peer below its network, with the number of its source."""
     measurements = iter([fake_measurement(n, model=n.file) for n in NETWORKS])
     monkeypatch.setattr(mmsp.cli.bench, "simulate", lambda *_: next(measurements))
-    monkeypatch.setenv("COLUMNS", "40")
     assert main(["bench", *[model] * 4, "--layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (row,) = [line.split() for line in lines if line.startswith("pretrainedResnet_quant ")]
@@ -134,6 +137,17 @@ def test_table_and_footnotes(capsys, monkeypatch, model):
     assert sum("recognised by its" in line for line in lines) == 4
     assert sum(line.startswith("layers of ") for line in lines) == 4
     assert sum(line.endswith(": bit-exact: golden model") for line in lines) == 4
+
+
+def test_no_figure_is_cut_on_a_narrow_terminal():
+    printed = io.StringIO()
+    console = Console(file=printed, width=40, highlight=False, markup=False)
+    measurements = [fake_measurement(entry, cycles=123_456_789) for entry in NETWORKS]
+    print_benchmark(console, FULL, measurements, seed=1, layers=False)
+    assert printed.getvalue().count(" 123,456,789 ") == 4
+    assert " 2,469,135.8" in printed.getvalue()
+    assert " 1,053.0 k " in printed.getvalue()
+    assert "…" not in printed.getvalue()
 
 
 def test_mismatch_is_a_failed_benchmark(capsys, monkeypatch, model, tmp_path):
@@ -217,6 +231,7 @@ def test_networks_of_a_directory(capsys, monkeypatch, tmp_path):
     assert main(["bench", *arguments]) == 0
     assert measured == [("kws_ref_model.tflite", 7, ECP5), ("vww_96_int8.tflite", 7, ECP5)]
     printed = capsys.readouterr().out
+    assert "random input (seed 7)" in printed
     assert "left out: ad01_int8.tflite, pretrainedResnet_quant.tflite" in printed
 
 
@@ -231,7 +246,7 @@ def test_published_networks_are_recognised(shared):
 
 
 @pytest.mark.sim
-def test_benchmark_of_the_digits(capsys, tmp_path):
+def test_benchmark_of_the_digits(capsys, monkeypatch, tmp_path):
     """On the RTL: every field, sums, and the same cycles as `mmsp run` with the same seed."""
     report, ran = tmp_path / "bench.json", tmp_path / "run.json"
     assert main(["bench", "--config", "SMALL", "--layers", "--json", str(report)]) == 0
@@ -269,7 +284,16 @@ def test_benchmark_of_the_digits(capsys, tmp_path):
         assert alone[field] == digits[field], field
 
     capsys.readouterr()
-    assert main(["bench", str(path), "--config", "SMALL", "--json", "-"]) == 0
+    seeds = []
+
+    def recorded_batch(ports, seed):
+        seeds.append(seed)
+        return random_batch(ports, seed)
+
+    monkeypatch.setattr(mmsp.bench.measurement, "random_batch", recorded_batch)
+    assert main(["bench", str(path), "--config", "SMALL", "--seed", "5", "--json", "-"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == document
+    again = json.loads(out)
+    assert (again["seed"], seeds) == (5, [5])
+    assert again["networks"][0]["bit_exact"] == digits["bit_exact"]
     assert "simulated RTL" in err

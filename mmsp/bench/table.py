@@ -38,8 +38,11 @@ def print_benchmark(
     )
     table = network_table(measurements)
     # A narrow terminal may break the lines, but no figure is ever cut.
+    width = console.width
     widest = console.measure(table, options=console.options.update(width=WIDEST)).maximum
-    console.print(table, width=max(console.width, widest), crop=False)
+    console.width = max(width, widest)
+    console.print(table, crop=False)
+    console.width = width
     for line in footnotes(measurements):
         console.print(line, soft_wrap=True)
     if layers:
