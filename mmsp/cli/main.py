@@ -25,7 +25,7 @@ COMMANDS = {
     ),
     "bench": (
         "mmsp.cli.bench",
-        "benchmark networks on the RTL, beside published figures of others",
+        "benchmark networks on the simulated chip, beside published figures of others",
     ),
     "demo": ("mmsp.zoo.demo", "read handwritten digits on the simulated chip"),
 }
