@@ -65,7 +65,7 @@ def run_campaign(config: ChipConfig, count: int, first: int, seed: int) -> Campa
         task = progress.add_task(f"networks on {config.name}", total=count)
 
         def report(failure: Failure) -> None:
-            progress.console.print(describe(failure))
+            progress.console.print(describe(failure), soft_wrap=True)  # commands stay whole
 
         campaign = Campaign(judge, seed)
         campaign.run(count, first=first, done=lambda: progress.advance(task), failed=report)

@@ -1,4 +1,4 @@
-"""Makes a failing network small: fewer nodes, fewer outputs, fewer samples, fewer channels."""
+"""Makes a failing network small: fewer nodes, outputs, samples, pixels and channels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.compiler.legalize import legalize
+from mmsp.fuzz.cropping import cropped
 from mmsp.golden import run_golden
 from mmsp.graph import Graph, Node, Tensor
 
@@ -26,7 +27,7 @@ def shrink(
 
     Greedy: the first candidate that fails is taken, until none does.  Nodes go from the end, from
     the front (what they wrote becomes an input, with the values it had), and one at a time from
-    between; then unneeded outputs, samples, biases and output channels.
+    between; then unneeded outputs, samples, rows and columns of images, biases, output channels.
     """
     case: Case = graph, [dict(sample) for sample in samples]
     trials, progress = 0, True
@@ -47,32 +48,45 @@ def candidates(graph: Graph, samples: list[Values]) -> Iterator[Case]:
     for sample in samples if len(samples) > 1 else ():
         yield graph, [sample]
     values = intermediate_values(graph, samples)
-    count = len(graph.nodes)
-    for size in sorted({1 << n for n in range(count.bit_length())} | {count - 1}):
-        if 0 < size < count:
-            yield rebuild(graph, graph.nodes[:size], values, None)
-            yield rebuild(graph, graph.nodes[count - size :], values, graph.outputs)
-    for index in range(count if count > 1 else 0):
-        yield rebuild(graph, graph.nodes[:index] + graph.nodes[index + 1 :], values, graph.outputs)
-    for output in graph.outputs if len(graph.outputs) > 1 else ():
-        yield rebuild(graph, graph.nodes, values, [output])
+    for nodes, outputs in fewer_nodes(graph):
+        case = rebuild(graph, nodes, values, outputs)
+        if case is not None:
+            yield case
+    yield from cropped(graph, samples)
     for smaller in (*without_bias(graph), *with_fewer_channels(graph)):
         yield smaller, samples
 
 
+def fewer_nodes(graph: Graph) -> Iterator[tuple[list[Node], list[str] | None]]:
+    """Nodes to keep, and the outputs that are wanted (see `rebuild`)."""
+    nodes, count = graph.nodes, len(graph.nodes)
+    for size in sorted({1 << n for n in range(count.bit_length())} | {count - 1}):
+        if 0 < size < count:
+            yield nodes[:size], None
+            yield nodes[count - size :], graph.outputs
+    for index in range(count if count > 1 else 0):
+        yield nodes[:index] + nodes[index + 1 :], graph.outputs
+    for output in graph.outputs if len(graph.outputs) > 1 else ():
+        yield nodes, [output]
+
+
 def intermediate_values(graph: Graph, samples: list[Values]) -> list[Values]:
-    """Every tensor of every sample, by the golden models."""
-    layers = legalize(graph)
-    return [run_golden(graph, layers, sample, keep_all=True) for sample in samples]
+    """Every tensor of every sample, by the golden models; only the inputs when these crash."""
+    try:
+        layers = legalize(graph)
+        return [run_golden(graph, layers, sample, keep_all=True) for sample in samples]
+    except Exception:  # which may be what is being shrunk
+        return samples
 
 
 def rebuild(
     graph: Graph, nodes: Sequence[Node], values: list[Values], outputs: list[str] | None
-) -> Case:
+) -> Case | None:
     """The network of ``nodes`` alone, without those that no output needs.
 
     What they read and none of them writes becomes an input.  Outputs are those of ``outputs`` that
-    are still written, and all of what nobody reads if that leaves none.
+    are still written, and all of what nobody reads if that leaves none.  None when there are no
+    values for an input.
     """
     written = {name for node in nodes for name in node.outputs}
     read = {name for node in nodes for name in node.inputs}
@@ -87,6 +101,8 @@ def rebuild(
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in needed}
     made = {node.outputs[0] for node in kept}
     inputs = [n for n, tensor in tensors.items() if tensor.data is None and n not in made]
+    if any(name not in sample for name in inputs for sample in values):
+        return None
     return (
         Graph(graph.name, tensors, kept, inputs, ends),
         [{name: sample[name] for name in inputs} for sample in values],
