@@ -93,7 +93,7 @@ def dispatch(argv: list[str]) -> int:
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(
-            name, help=summary, description=f"{summary}.".capitalize()
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
         if name == chosen:
             command = importlib.import_module(module)
