@@ -20,7 +20,7 @@ from mmsp.tflm import MicroInterpreter
 
 __all__ = ["Judge", "Verdict"]
 
-MAX_CYCLES = 5_000_000
+MAX_CYCLES = 2_000_000
 """A generated network that takes longer counts as hung."""
 
 Values = Mapping[str, NDArray]
