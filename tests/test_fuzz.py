@@ -51,8 +51,8 @@ def test_networks(config, seed):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_coverage(config, seed):
-    """What a hundred networks reach, and how many of them the compiler refuses."""
-    covered, refused, count = Counter(), Counter(), 100
+    """What 150 networks reach, and how many of them the compiler refuses."""
+    covered, refused, count = Counter(), Counter(), 150
     for index in range(count):
         graph, _ = network_of(seed, index, CONFIGS[config])
         assert 2 <= len(graph.nodes) <= 12
@@ -123,7 +123,7 @@ def test_finds_a_wrong_model(monkeypatch, seed, tmp_path):
     monkeypatch.setitem(golden.KERNELS, Pool, wrong)
     with Judge(SMALL) as judge:
         campaign = Campaign(judge, seed)
-        campaign.run(10)
+        campaign.run(30)
     failures = [f for f in campaign.failures if f.verdict.kind == "golden"]
     assert failures
     for failure in failures:
@@ -150,7 +150,7 @@ def test_finds_a_wrong_word(seed):
 
     with Judge(SMALL, words=damage) as judge:
         campaign = Campaign(judge, seed)
-        campaign.run(10)
+        campaign.run(20)
     assert campaign.failures
     for failure in campaign.failures:
         assert failure.verdict.kind == "rtl"
