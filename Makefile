@@ -40,7 +40,7 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 check: $(STAMP)         ## Tests that build no Verilog and prove nothing (40 seconds)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
-campaign: $(STAMP)      ## Long tests: all digits on the RTL, retraining (10 minutes)
+campaign: $(STAMP)      ## Long tests: retraining, the front end of FULL (minutes)
 	$(PYTEST) -m long
 
 fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=1 CONFIG=SMALL,FULL)
