@@ -37,6 +37,8 @@ class Tensor:
     dtype: np.dtype
     quantization: Quantization | None = None
     data: NDArray | None = None
+    bits: int | None = None
+    """Bits of a weight as the file stores it, where they are fewer than those of ``dtype``."""
 
     @property
     def size(self) -> int:
@@ -71,11 +73,12 @@ class Tensor:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tensor):
             return NotImplemented
-        if (self.name, self.shape, self.dtype, self.quantization) != (
+        if (self.name, self.shape, self.dtype, self.quantization, self.bits) != (
             other.name,
             other.shape,
             other.dtype,
             other.quantization,
+            other.bits,
         ):
             return False
         if self.data is None or other.data is None:
@@ -156,6 +159,11 @@ class Graph:
 
     Tensor names are unique.  ``host_conversions`` lists what was taken off the ends of the graph;
     ``inputs`` and ``outputs`` name what is left, the tensors that the chip reads and writes.
+
+    ``variables`` are tensors whose values live on from one run to the next, by name, with what they
+    hold before the first run or after a reset.  READ_VARIABLE copies one to its output,
+    ASSIGN_VARIABLE copies its second input to its first; an operator with a state of its own (an
+    LSTM, say) names its variables among its inputs.
     """
 
     name: str
@@ -164,6 +172,7 @@ class Graph:
     inputs: list[str]
     outputs: list[str]
     host_conversions: list[HostConversion] = field(default_factory=list)
+    variables: dict[str, NDArray] = field(default_factory=dict)
 
     @property
     def conversions(self) -> list[str]:
