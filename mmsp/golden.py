@@ -22,7 +22,12 @@ from models import engine
 
 __all__ = ["run_golden"]
 
-Pixels = NDArray[np.int8]
+Pixels = NDArray
+"""``(H, W, C)``, int8 or int16."""
+
+Operands = list[Pixels]
+Size = tuple[int, int, int]
+"""``(H, W, C)`` of the output, which does not always follow from the operands."""
 
 
 def run_golden(
@@ -62,12 +67,8 @@ def run_golden(
         return tensors[name].reshape(graph.tensors[name].pixels)
 
     for layer in layers:
-        operands = layer.inputs if isinstance(layer, Add) else (layer.input,)
-        if isinstance(layer, TransposeConv):
-            size = graph.tensors[layer.output].pixels[:2]
-            result = run_transpose_conv(layer, pixels(layer.input), size)
-        else:
-            result = KERNELS[type(layer)](layer, *map(pixels, operands))
+        size = graph.tensors[layer.output].pixels
+        result = KERNELS[type(layer)](layer, [pixels(name) for name in layer.inputs], size)
         tensors[layer.output] = result.reshape(graph.tensors[layer.output].shape)
     return tensors if keep_all else {name: tensors[name] for name in graph.outputs}
 
@@ -98,11 +99,11 @@ def requantization_arguments(requantization: Requantization) -> dict:
     }
 
 
-def run_conv(layer: Conv, x: Pixels) -> Pixels:
+def run_conv(layer: Conv, operands: Operands, size: Size) -> Pixels:
     """Convolve, each channel for itself or all together."""
     kernel = engine.depthwise_conv2d if layer.depthwise else engine.conv2d
     return kernel(
-        x,
+        operands[0],
         layer.weights,
         bias=layer.bias,
         stride=layer.stride,
@@ -113,12 +114,12 @@ def run_conv(layer: Conv, x: Pixels) -> Pixels:
     )
 
 
-def run_transpose_conv(layer: TransposeConv, x: Pixels, size: tuple[int, int]) -> Pixels:
+def run_transpose_conv(layer: TransposeConv, operands: Operands, size: Size) -> Pixels:
     """Convolve, transposed; the output's size does not follow from the input's."""
     return engine.transpose_conv2d(
-        x,
+        operands[0],
         layer.weights,
-        size=size,
+        size=size[:2],
         bias=layer.bias,
         stride=layer.stride,
         before=layer.before,
@@ -127,14 +128,13 @@ def run_transpose_conv(layer: TransposeConv, x: Pixels, size: tuple[int, int]) -
     )
 
 
-def run_add(layer: Add, a: Pixels, b: Pixels) -> Pixels:
+def run_add(layer: Add, operands: Operands, size: Size) -> Pixels:
     """Add two tensors."""
     arguments = requantization_arguments(layer.requantization)
     for name in ("multiplier", "shift"):
         (arguments[name],) = arguments[name].tolist()
     return engine.add(
-        a,
-        b,
+        *operands,
         input_zero_points=layer.input_zero_points,
         input_multipliers=layer.input_multipliers,
         input_shifts=layer.input_shifts,
@@ -143,11 +143,11 @@ def run_add(layer: Add, a: Pixels, b: Pixels) -> Pixels:
     )
 
 
-def run_pool(layer: Pool, x: Pixels) -> Pixels:
+def run_pool(layer: Pool, operands: Operands, size: Size) -> Pixels:
     """Take the mean or the maximum of every window."""
     kernel = engine.average_pool2d if layer.kind == "average" else engine.max_pool2d
     return kernel(
-        x,
+        operands[0],
         kernel=layer.kernel,
         stride=layer.stride,
         padding=layer.padding,
@@ -156,20 +156,20 @@ def run_pool(layer: Pool, x: Pixels) -> Pixels:
     )
 
 
-def run_pad(layer: Pad, x: Pixels) -> Pixels:
+def run_pad(layer: Pad, operands: Operands, size: Size) -> Pixels:
     """Surround with the zero point."""
-    return engine.pad(x, layer.padding, layer.zero_point)
+    return engine.pad(operands[0], layer.padding, layer.zero_point)
 
 
-def run_reshape(layer: Reshape, x: Pixels) -> Pixels:
+def run_reshape(layer: Reshape, operands: Operands, size: Size) -> Pixels:
     """Keep the bytes; the caller gives them the output's shape."""
-    return x
+    return operands[0]
 
 
-def run_softmax(layer: Softmax, x: Pixels) -> Pixels:
+def run_softmax(layer: Softmax, operands: Operands, size: Size) -> Pixels:
     """Normalise over the channels."""
     return engine.softmax(
-        x,
+        operands[0],
         beta_multiplier=layer.beta_multiplier,
         beta_shift=layer.beta_shift,
         minimum_difference=layer.minimum_difference,
@@ -183,5 +183,6 @@ KERNELS: dict[type, Callable[..., Pixels]] = {
     Pool: run_pool,
     Reshape: run_reshape,
     Softmax: run_softmax,
+    TransposeConv: run_transpose_conv,
 }
 """What runs each kind of layer."""

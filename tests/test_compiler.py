@@ -18,8 +18,8 @@ from rtl import run_rtl
 from hdl.config import CONFIGS, ECP5, FULL, SMALL, ChipConfig
 from hdl.engine.descriptor import Drain, Feed
 from mmsp.compiler import compile_graph
-from mmsp.compiler.feeds import packed_shape
 from mmsp.compiler.legalize import legalize
+from mmsp.compiler.lower.feeds import packed_shape
 from mmsp.compiler.placement import Placement
 from mmsp.compiler.simplify import simplify
 from mmsp.errors import InputError

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Shape
 
 from hdl.engine.descriptor import Descriptor, Feed, Operation
-from mmsp.compiler.jobs import decode_descriptor, encode_descriptor
+from mmsp.compiler.lower.jobs import decode_descriptor, encode_descriptor
 from mmsp.errors import InputError
 
 NUMBERS = {

@@ -17,7 +17,7 @@ from judge import (
 
 from mmsp.compiler.layers import Add, Conv, Pad, Pool, Reshape, Softmax
 from mmsp.compiler.legalize import legalize
-from mmsp.compiler.quantization import (
+from mmsp.compiler.legalize.quantization import (
     activation_range,
     quantize_multiplier,
     quantize_multiplier_smaller_than_one,

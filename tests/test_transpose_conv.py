@@ -7,7 +7,7 @@ from judge import NO_PADDING, activation, constant, network
 from hdl.config import SMALL
 from mmsp.compiler import compile_graph
 from mmsp.compiler.legalize import legalize
-from mmsp.compiler.lower_transpose_conv import phase_taps
+from mmsp.compiler.lower.transpose_conv import phase_taps
 from mmsp.compiler.program import layer_macs
 from mmsp.errors import InputError
 

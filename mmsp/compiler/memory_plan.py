@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
-from mmsp.compiler.feeds import can_pack
 from mmsp.compiler.layers import Add, Conv
+from mmsp.compiler.lower.feeds import can_pack
 from mmsp.compiler.placement import Placement
-from mmsp.compiler.simplify import Simplified, inputs_of
+from mmsp.compiler.simplify import Simplified
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 
@@ -90,7 +90,7 @@ def find_lifetimes(graph: Graph, simplified: Simplified) -> dict[str, Lifetime]:
     first = {simplified.root(name): -1 for name in graph.inputs}
     last = dict(first)
     for step, (_, layer) in enumerate(simplified.layers):
-        for name in inputs_of(layer):
+        for name in layer.inputs:
             last[simplified.root(name)] = step
         first[layer.output] = last[layer.output] = step
     for name in graph.outputs:
@@ -104,7 +104,7 @@ def draft_placements(
     """Layout and row phase of every stored tensor, at base 0."""
     readers: dict[str, list] = {}
     for _, layer in simplified.layers:
-        for name in inputs_of(layer):
+        for name in layer.inputs:
             readers.setdefault(simplified.root(name), []).append(layer)
     outputs = {simplified.root(name) for name in graph.outputs}
     drafts = {}
@@ -122,7 +122,7 @@ def draft_placements(
             pixels=pixels, word_bytes=config.rows, packed=packed, base=0, row0=0
         )
     for _, layer in simplified.layers:
-        source = drafts[simplified.root(inputs_of(layer)[0])]
+        source = drafts[simplified.root(layer.inputs[0])]
         drafts[layer.output] = Placement(
             pixels=simplified.pixels[layer.output],
             word_bytes=config.rows,

@@ -9,26 +9,27 @@ from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
-from mmsp.compiler.jobs import END_WORDS, Job, encode_job, encode_payload
 from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax, TransposeConv
 from mmsp.compiler.legalize import legalize
-from mmsp.compiler.lower_conv import lower_conv
-from mmsp.compiler.lower_other import (
+from mmsp.compiler.lower.conv import lower_conv
+from mmsp.compiler.lower.jobs import END_WORDS, Job, encode_job, encode_payload
+from mmsp.compiler.lower.transpose_conv import lower_transpose_conv
+from mmsp.compiler.lower.window import (
     lower_add,
     lower_pad,
     lower_pool,
     lower_reshape,
     lower_softmax,
 )
-from mmsp.compiler.lower_transpose_conv import lower_transpose_conv
 from mmsp.compiler.memory_plan import MemoryPlan, plan_memory
-from mmsp.compiler.simplify import inputs_of, simplify
+from mmsp.compiler.simplify import simplify
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 
 __all__ = ["Program", "compile_graph", "layer_macs"]
 
 LOWERINGS: dict[type, Callable[..., list[Job]]] = {
+    Add: lower_add,
     Conv: lower_conv,
     Pad: lower_pad,
     Pool: lower_pool,
@@ -69,7 +70,7 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
     plan = plan_memory(graph, simplified, config)
     jobs: list[Job] = []
     for index, layer in simplified.layers:
-        sources = [plan.placements[simplified.root(name)] for name in inputs_of(layer)]
+        sources = [plan.placements[simplified.root(name)] for name in layer.inputs]
         jobs.extend(lower(layer, index, sources, plan.placements[layer.output], config))
 
     payloads = [encode_payload(job, config) for job in jobs]
@@ -108,9 +109,7 @@ def lower(
 ) -> list[Job]:
     """Jobs of one layer."""
     try:
-        if isinstance(layer, Add):
-            return lower_add(layer, index, (sources[0], sources[1]), target, config)
-        return LOWERINGS[type(layer)](layer, index, sources[0], target, config)
+        return LOWERINGS[type(layer)](layer, index, sources, target, config)
     except ValueError as error:
         if isinstance(error, InputError):
             raise

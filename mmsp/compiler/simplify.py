@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmsp.compiler.layers import Add, Conv, Layer, Pad, Reshape
+from mmsp.compiler.layers import Conv, Layer, Pad, Reshape
 from mmsp.graph import Graph
 
-__all__ = ["Simplified", "inputs_of", "simplify"]
+__all__ = ["Simplified", "simplify"]
 
 Pixels = tuple[int, int, int]
 
@@ -31,16 +31,11 @@ class Simplified:
         return name
 
 
-def inputs_of(layer: Layer) -> tuple[str, ...]:
-    """Tensors that a layer reads."""
-    return layer.inputs if isinstance(layer, Add) else (layer.input,)
-
-
 def simplify(graph: Graph, layers: Sequence[Layer]) -> Simplified:
     """Fold reshapes and spatial padding where the consumer can take them over."""
     readers: dict[str, list[Layer]] = {}
     for layer in layers:
-        for name in inputs_of(layer):
+        for name in layer.inputs:
             readers.setdefault(name, []).append(layer)
     pixels = {name: graph.tensors[name].pixels for name in graph.inputs}
     pixels |= {layer.output: graph.tensors[layer.output].pixels for layer in layers}

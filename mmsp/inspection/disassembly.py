@@ -18,8 +18,8 @@ from hdl.engine.descriptor import (
     Reduction,
     parameter_words,
 )
-from mmsp.compiler.feeds import HISTORY
-from mmsp.compiler.jobs import decode_descriptor
+from mmsp.compiler.lower.feeds import HISTORY
+from mmsp.compiler.lower.jobs import decode_descriptor
 from mmsp.description import Description
 from mmsp.errors import InputError
 from mmsp.image import Image

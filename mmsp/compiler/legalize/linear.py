@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.compiler.layers import Conv, Layer, Requantization, TransposeConv
-from mmsp.compiler.operands import Operands
-from mmsp.compiler.quantization import activation_range, quantize_multiplier
+from mmsp.compiler.legalize.operands import Operands
+from mmsp.compiler.legalize.quantization import activation_range, quantize_multiplier
 from mmsp.errors import InputError
 from mmsp.graph import Quantization, Tensor
 

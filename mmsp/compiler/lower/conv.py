@@ -1,5 +1,6 @@
 """Code generation for layers with weights: feeds, passes, tiles and parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
-from mmsp.compiler.feeds import HISTORY, dense_lanes, packed_shape
-from mmsp.compiler.jobs import Job
 from mmsp.compiler.layers import Conv, Requantization
+from mmsp.compiler.lower.feeds import HISTORY, dense_lanes, packed_shape
+from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
 
 __all__ = [
@@ -109,10 +110,10 @@ def window_passes(kernel: tuple[int, int], dilation: tuple[int, int], config: Ch
 
 
 def lower_conv(
-    layer: Conv, index: int, source: Placement, target: Placement, config: ChipConfig
+    layer: Conv, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
     """The job of a convolution, depthwise convolution or fully connected layer."""
-    height, width, _ = target.pixels
+    (source,), (height, width, _) = sources, target.pixels
     return [conv_job(layer, index, source, target, Grid(height=height, width=width), config)]
 
 

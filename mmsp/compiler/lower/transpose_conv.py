@@ -1,27 +1,29 @@
 """Code generation for transposed convolutions: ordinary ones, one an output phase."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ChipConfig
-from mmsp.compiler.jobs import Job
 from mmsp.compiler.layers import Conv, TransposeConv
-from mmsp.compiler.lower_conv import Grid, conv_job
+from mmsp.compiler.lower.conv import Grid, conv_job
+from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
 
 __all__ = ["lower_transpose_conv"]
 
 
 def lower_transpose_conv(
-    layer: TransposeConv, index: int, source: Placement, target: Placement, config: ChipConfig
-) -> list[Job]:
+    layer: TransposeConv, index: int, sources: Sequence[Placement], target: Placement,
+    config: ChipConfig,
+) -> list[Job]:  # fmt: skip
     """One ordinary convolution for each output phase: no inserted zero is ever multiplied.
 
     A phase is every ``stride``-th output row and column; the engine writes with that step.
     """
-    out_h, out_w, _ = target.pixels
+    (source,), (out_h, out_w, _) = sources, target.pixels
     kernel_h, kernel_w = layer.weights.shape[1:3]
     jobs = []
     for y, x in itertools.product(range(layer.stride[0]), range(layer.stride[1])):

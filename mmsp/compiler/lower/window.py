@@ -1,14 +1,14 @@
 """Code generation for layers without weights: sums, pooling, padding, reshape, softmax."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from hdl.config import ChipConfig
 from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
-from mmsp.compiler.jobs import Job
 from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Reshape, Softmax
-from mmsp.compiler.lower_conv import (
+from mmsp.compiler.lower.conv import (
     Fields,
     Grid,
     channel_groups,
@@ -18,6 +18,7 @@ from mmsp.compiler.lower_conv import (
     stripes,
     window_passes,
 )
+from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
 from mmsp.errors import InputError
 from models.engine import reciprocal, softmax_exponentials
@@ -64,7 +65,7 @@ def ones_job(
 
 
 def lower_add(
-    layer: Add, index: int, sources: tuple[Placement, Placement], target: Placement,
+    layer: Add, index: int, sources: Sequence[Placement], target: Placement,
     config: ChipConfig,
 ) -> list[Job]:  # fmt: skip
     """Two passes, one an operand; the drain rescales both and their sum."""
@@ -104,9 +105,10 @@ def valid_taps(
 
 
 def lower_pool(
-    layer: Pool, index: int, source: Placement, target: Placement, config: ChipConfig
+    layer: Pool, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
     """Maximum: one pass a tap.  Mean: sums, divided by a count that may differ at the borders."""
+    (source,) = sources
     out_h, out_w, _ = target.pixels
     in_h, in_w, _ = source.pixels
     common = {
@@ -175,9 +177,10 @@ def copy_job(
 
 
 def lower_pad(
-    layer: Pad, index: int, source: Placement, target: Placement, config: ChipConfig
+    layer: Pad, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
     """Copy into a larger frame; what lies outside of the input reads as the zero point."""
+    (source,) = sources
     (top, _), (left, _), (front, back) = layer.padding
     height, width, _ = target.pixels
     if front or back:
@@ -190,7 +193,7 @@ def lower_pad(
             padding=layer.padding[:2], depthwise=False, input_zero_point=layer.zero_point,
             requantization=identity(layer.zero_point),
         )  # fmt: skip
-        return lower_conv(move, index, source, target, config)
+        return lower_conv(move, index, sources, target, config)
     passing = identity(layer.zero_point)
     fields = window_passes(UNIT, UNIT, config) | output(
         target, Grid(height=height, width=width), passing
@@ -206,9 +209,10 @@ def lower_pad(
 
 
 def lower_reshape(
-    layer: Reshape, index: int, source: Placement, target: Placement, config: ChipConfig
+    layer: Reshape, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
     """Move whole pixels, one run of a row at a time."""
+    (source,) = sources
     (_, in_w, channels), (out_h, out_w, out_channels) = source.pixels, target.pixels
     if channels != out_channels:
         raise InputError(
@@ -235,9 +239,10 @@ def lower_reshape(
 
 
 def lower_softmax(
-    layer: Softmax, index: int, source: Placement, target: Placement, config: ChipConfig
+    layer: Softmax, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
     """The serial path, with its table of exponentials."""
+    (source,) = sources
     height, width, channels = target.pixels
     fields = output(target, Grid(height=height, width=width), identity())
     fields |= {

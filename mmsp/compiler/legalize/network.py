@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from mmsp.compiler.layers import Add, Layer, Pad, Pool, Requantization, Reshape, Softmax
-from mmsp.compiler.legalize_linear import (
+from mmsp.compiler.legalize.linear import (
     legalize_convolution,
     legalize_depthwise_convolution,
     legalize_fully_connected,
     legalize_transpose_convolution,
 )
-from mmsp.compiler.operands import Operands
-from mmsp.compiler.quantization import (
+from mmsp.compiler.legalize.operands import Operands
+from mmsp.compiler.legalize.quantization import (
     activation_range,
     quantize_multiplier_smaller_than_one,
     softmax_scaling,
@@ -48,13 +48,13 @@ def legalize(graph: Graph) -> list[Layer]:
     if not graph.nodes:
         raise InputError(f"{graph.name} has no operators")
     layers: list[Layer] = []
-    written = set(graph.inputs)
+    written = {*graph.inputs, *graph.variables}
     for node in graph.nodes:
         for layer in legalize_node(graph, node):
-            for name in layer.inputs if isinstance(layer, Add) else (layer.input,):
+            for name in layer.inputs:
                 if name not in written:
                     raise InputError(f"node {node.name!r} reads {name!r} before a node writes it")
-            if layer.output in written:
+            if layer.output in written and layer.output not in graph.variables:
                 raise InputError(f"node {node.name!r} writes {layer.output!r} a second time")
             written.add(layer.output)
             layers.append(layer)
@@ -109,7 +109,7 @@ def legalize_add(operands: Operands) -> list[Layer]:
         Add(
             name=operands.node.name,
             op=operands.node.op,
-            inputs=(first.name, second.name),
+            operands=(first.name, second.name),
             output=output.name,
             input_zero_points=(zero_points[0], zero_points[1]),
             input_multipliers=(multipliers[0][0], multipliers[1][0]),

@@ -1,0 +1,1 @@
+"""Code generation: layers become jobs of the engine."""
