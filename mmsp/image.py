@@ -18,7 +18,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -29,6 +29,7 @@ from hdl.engine.descriptor import Descriptor
 from mmsp.compiler.program import Program
 from mmsp.description import Description, describe
 from mmsp.errors import InputError
+from mmsp.variants import base_name, make_variant
 
 __all__ = [
     "MAGIC",
@@ -45,9 +46,10 @@ __all__ = [
 MAGIC = b"MMSPMRAM"
 VERSION = 1
 
-HEADER = struct.Struct("<8s H H I I I 16s 8s 8s 4x I")
-"""magic, version, segments, file bytes, resident words, sequence, configuration's name and hash,
-hash of the program format, CRC-32 of all before it and of the table."""
+HEADER = struct.Struct("<8s H H I I I 16s 8s 8s H H I")
+"""magic, version, segments, file bytes, resident words, sequence, configuration's name (of a
+variant, its base's) and hash, hash of the program format, KiB of activation memory and of MRAM,
+CRC-32 of all before it and of the table."""
 ENTRY = struct.Struct("<8s I I I I 8x")
 """Kind, flags, first word, bytes, CRC-32 of the segment with its padding."""
 CRC_AT = HEADER.size - 4
@@ -156,7 +158,8 @@ def write_image(program: Program, *, sequence: int = 1) -> bytes:
     check_size(program.graph.name, resident_words, config)
     header = HEADER.pack(
         MAGIC, VERSION, len(contents), first * MRAM_WORD_BYTES, resident_words, sequence,
-        config.name.encode(), configuration_hash(config), format_hash(), 0,
+        base_name(config).encode(), configuration_hash(config), format_hash(),
+        config.activation_kib, config.mram_kib, 0,
     )  # fmt: skip
     crc = zlib.crc32(table, zlib.crc32(header[:CRC_AT]))
     return header[:CRC_AT] + struct.pack("<I", crc) + table + body
@@ -170,7 +173,8 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
     data : bytes
         The whole file.
     config : ChipConfig, optional
-        The chip that it shall run on; by default the one of `hdl.config.CONFIGS` it is made for.
+        The chip that it shall run on; by default the one of `hdl.config.CONFIGS` it is made for, or
+        the variant of one.
 
     Raises
     ------
@@ -186,7 +190,7 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
             f"the image is truncated: the header takes {HEADER.size} bytes, and {len(data)} are "
             "there"
         )
-    _, version, count, size, resident_words, sequence, name, sizes, layout, crc = (
+    _, version, count, size, resident_words, sequence, name, sizes, layout, *kib, crc = (
         HEADER.unpack_from(data)
     )
     if version != VERSION:
@@ -201,7 +205,7 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
     table_end = HEADER.size + count * ENTRY.size
     found = zlib.crc32(data[HEADER.size : table_end], zlib.crc32(data[:CRC_AT]))
     check_crc("header", crc, found)
-    target = choose_config(name.rstrip(b"\0").decode("ascii", "replace"), sizes, config)
+    target = choose_config(name.rstrip(b"\0").decode("ascii", "replace"), sizes, kib, config)
     if layout != format_hash():
         raise InputError(
             f"the image has program format {layout.hex()[:8]}, and this version's chip reads "
@@ -265,20 +269,33 @@ def read_segments(data: bytes, count: int) -> Iterator[Segment]:
         )
 
 
-def choose_config(name: str, sizes_hash: bytes, config: ChipConfig | None) -> ChipConfig:
-    """The configuration that an image is for, or an error when it is another one."""
+def choose_config(
+    name: str, sizes_hash: bytes, kib: Sequence[int], config: ChipConfig | None
+) -> ChipConfig:
+    """The configuration that an image is for, or an error when it is another one.
+
+    ``kib`` are its activation memory and MRAM; images of before had zeros there.
+    """
+    made_for = name
+    known = list(CONFIGS.values())
+    if name in CONFIGS and all(kib):
+        try:
+            known.append(make_variant(CONFIGS[name], *kib))
+            made_for = known[-1].name
+        except InputError:  # a size that no version of this program wrote
+            made_for = f"{name}+act{kib[0]}+mram{kib[1]}"
     if config is not None:
         if configuration_hash(config) != sizes_hash:
             raise InputError(
-                f"the image was made for configuration {name} (hash {sizes_hash.hex()[:8]}), and "
-                f"this is {config.name} (hash {configuration_hash(config).hex()[:8]})"
+                f"the image was made for configuration {made_for} (hash {sizes_hash.hex()[:8]}), "
+                f"and this is {config.name} (hash {configuration_hash(config).hex()[:8]})"
             )
         return config
-    for known in CONFIGS.values():
-        if configuration_hash(known) == sizes_hash:
-            return known
+    for candidate in known:
+        if configuration_hash(candidate) == sizes_hash:
+            return candidate
     raise InputError(
-        f"the image was made for configuration {name} with other sizes (hash "
+        f"the image was made for configuration {made_for} with other sizes (hash "
         f"{sizes_hash.hex()[:8]}) than {', '.join(CONFIGS)} have here: compile the model again"
     )
 

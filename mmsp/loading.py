@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hdl.config import CONFIGS, FULL, ChipConfig
+from hdl.config import FULL, ChipConfig
 from mmsp.compiler.layers import Layer
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.program import Program, compile_graph
@@ -12,6 +12,7 @@ from mmsp.graph import Graph
 from mmsp.image import Image, is_image, read_image, write_image
 from mmsp.importers.tflite import read_tflite
 from mmsp.inputs import read_file
+from mmsp.variants import find_config
 
 __all__ = ["Model", "Source", "find_config", "load_image", "load_model"]
 
@@ -33,15 +34,6 @@ class Model:
     layers: list[Layer] | None = None
     image: Image | None = None
     data: bytes | None = None
-
-
-def find_config(config: str | ChipConfig | None) -> ChipConfig | None:
-    """The configuration of a name, in upper or lower case."""
-    if config is None or isinstance(config, ChipConfig):
-        return config
-    if config.upper() not in CONFIGS:
-        raise InputError(f"there is no configuration {config!r}: it must be {', '.join(CONFIGS)}")
-    return CONFIGS[config.upper()]
 
 
 def load_model(source: Source, config: ChipConfig | None = None) -> Model:

@@ -59,8 +59,12 @@ def require_graph(model: Model, target: str) -> Graph:
     return model.graph
 
 
-def golden_outputs(model: Model, batch: Batch) -> dict[str, NDArray]:
-    """Outputs of the golden models, ``(count, *shape)`` of the declared types."""
+def golden_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> dict[str, NDArray]:
+    """Outputs of the golden models, ``(count, *shape)`` of the declared types.
+
+    State begins at its initial values, and lives on from one inference to the next unless
+    ``reset_state`` gives it these before each.
+    """
     graph = require_graph(model, "golden")
     inputs, outputs = graph_ports(graph)
     assert model.layers is not None, "a graph has layers"
@@ -82,24 +86,35 @@ def outside(port: Port, values: NDArray[np.int8]) -> NDArray:
     return port.to_outside(values).reshape(port.shape)
 
 
-def tflm_outputs(model: Model, batch: Batch) -> dict[str, NDArray]:
-    """Outputs of TensorFlow Lite Micro, ``(count, *shape)`` of the declared types."""
+def tflm_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> dict[str, NDArray]:
+    """Outputs of TensorFlow Lite Micro, ``(count, *shape)`` of the declared types.
+
+    ``reset_state`` as `golden_outputs` has it.
+    """
     graph = require_graph(model, "tflm")
     if model.data is None:
         raise InputError("target tflm needs the .tflite file, not a graph in memory")
     inputs, outputs = graph_ports(graph)
     interpreter = MicroInterpreter(model.data)
-    runs = [
-        interpreter.run([batch.values[port.name][index] for port in inputs])
-        for index in range(batch.count)
-    ]
+    runs = []
+    for index in range(batch.count):
+        if reset_state and index:
+            interpreter.reset()
+        runs.append(interpreter.run([batch.values[port.name][index] for port in inputs]))
     return {
         port.name: np.stack([run[at].reshape(port.shape) for run in runs])
         for at, port in enumerate(outputs)
     }
 
 
-def compare(target: str, outputs: Mapping[str, NDArray], model: Model, batch: Batch) -> Comparison:
+def compare(
+    target: str,
+    outputs: Mapping[str, NDArray],
+    model: Model,
+    batch: Batch,
+    *,
+    reset_state: bool = False,
+) -> Comparison:
     """Compare the outputs of ``target`` with all other references that are there."""
     count = sum(values.size for values in outputs.values())
     if model.graph is None:
@@ -115,7 +130,7 @@ def compare(target: str, outputs: Mapping[str, NDArray], model: Model, batch: Ba
     mismatches = {}
     for name, run in references.items():
         try:
-            expected = run(model, batch)
+            expected = run(model, batch, reset_state=reset_state)
         except InputError as error:
             # TFLM may lack an operator that the golden models have: that is no fault of the run.
             if name == "golden":

@@ -89,13 +89,13 @@ def test_bad_input(capsys, monkeypatch, model, tmp_path, arguments, sentence):
 
 
 def test_mismatch_is_a_failed_run(capsys, monkeypatch, model, tmp_path):
-    def wrong(loaded, batch):
+    def wrong(loaded, batch, **_):
         return {"labels": np.full((batch.count, 1, 4), 3, np.int8)}
 
     monkeypatch.setitem(mmsp.cli.run.REFERENCES, "golden", wrong)
     report = tmp_path / "r.json"
     monkeypatch.setattr(
-        "mmsp.references.tflm_outputs", lambda loaded, batch: {"labels": np.array([[[3, 3, 4, 5]]])}
+        "mmsp.references.tflm_outputs", lambda *_, **__: {"labels": np.array([[[3, 3, 4, 5]]])}
     )
     monkeypatch.setattr("mmsp.references.tflm_available", lambda: True)
     assert main(["run", model, "--target", "golden", "--json", str(report)]) == 1

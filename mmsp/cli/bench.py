@@ -9,11 +9,11 @@ from hdl.config import FULL, ChipConfig
 from mmsp.bench.measurement import Measurement, measure, prepare
 from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
 from mmsp.bench.table import print_benchmark
-from mmsp.cli.options import add_config
+from mmsp.cli.options import add_config, chosen_config
 from mmsp.cli.output_files import OutputFiles
 from mmsp.cli.run import STDOUT, progress_bar
 from mmsp.errors import InputError
-from mmsp.loading import Model, find_config
+from mmsp.loading import Model
 from mmsp.report import CORE_HZ, make_console
 from mmsp.zoo import digits_model
 
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Load all, then run all, then report: 1 if any output differs from a reference."""
-    config = find_config(arguments.config) or FULL
+    config = chosen_config(arguments) or FULL
     if arguments.seed < 0:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
     to_stdout = arguments.json == STDOUT

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from mmsp.cli.options import add_config
+from hdl.config import FULL
+from mmsp.cli.options import add_config, chosen_config
 from mmsp.cli.output_files import OutputFiles
 from mmsp.compiler.program import compile_graph
 from mmsp.errors import InputError
 from mmsp.image import read_image, write_image
-from mmsp.loading import find_config, load_model
+from mmsp.loading import load_model
 from mmsp.report import make_console
 
 __all__ = ["add_arguments", "main"]
@@ -23,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Compile, write, and say how large it is."""
-    config = find_config(arguments.config or "FULL")
+    config = chosen_config(arguments) or FULL
     with OutputFiles([Path(arguments.model)]) as files:
         output = files.add(arguments.output, "--output")
         model = load_model(arguments.model)
-        if model.graph is None or config is None:
+        if model.graph is None:
             raise InputError(f"model {arguments.model!r} is an image already")
         data = write_image(compile_graph(model.graph, config))
         assert output is not None, "argparse requires it"

@@ -2,9 +2,9 @@
 
 import argparse
 
-from mmsp.cli.options import add_config, add_model
+from mmsp.cli.options import add_config, add_model, chosen_config
 from mmsp.inspection import print_image
-from mmsp.loading import find_config, load_image
+from mmsp.loading import load_image
 from mmsp.report import make_console
 
 __all__ = ["add_arguments", "main"]
@@ -18,6 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the image; a .tflite file is compiled first."""
-    image = load_image(arguments.model, find_config(arguments.config))
+    image = load_image(arguments.model, chosen_config(arguments))
     print_image(image, make_console())
     return 0

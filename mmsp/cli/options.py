@@ -2,7 +2,10 @@
 
 import argparse
 
-__all__ = ["add_config", "add_model"]
+from hdl.config import FULL, ChipConfig
+from mmsp.variants import find_config, make_variant
+
+__all__ = ["add_config", "add_model", "chosen_config"]
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -18,3 +21,23 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         help="sizes of the chip: FULL (256 MAC/cycle; the default), ECP5 (96) or SMALL (16); "
         "an image has its own",
     )
+    parser.add_argument(
+        "--act-kib", metavar="N", type=int, help="give that chip N KiB of activation memory"
+    )
+    parser.add_argument(
+        "--mram-kib", metavar="N", type=int, help="give that chip N KiB of MRAM, a power of two"
+    )
+
+
+def chosen_config(arguments: argparse.Namespace) -> ChipConfig | None:
+    """The chip that the arguments name, None when they name none.
+
+    Raises
+    ------
+    InputError
+        When there is no such chip.
+    """
+    config = find_config(arguments.config)
+    if arguments.act_kib is None and arguments.mram_kib is None:
+        return config
+    return make_variant(config or FULL, arguments.act_kib, arguments.mram_kib)

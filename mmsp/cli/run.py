@@ -13,13 +13,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from mmsp.cli.options import add_config, add_model
+from mmsp.cli.options import add_config, add_model, chosen_config
 from mmsp.cli.output_files import OutputFile, OutputFiles
 from mmsp.compiler.program import layer_macs
 from mmsp.description import Port, graph_ports
 from mmsp.errors import InputError
 from mmsp.inputs import Batch, random_batch, read_inputs
-from mmsp.loading import Model, find_config, load_image, load_model
+from mmsp.loading import Model, load_image, load_model
 from mmsp.references import compare, golden_outputs, require_graph, tflm_outputs
 from mmsp.report import Report, make_console
 from mmsp.simulator.simulator import Result, Simulator
@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random values (1)")
+    parser.add_argument(
+        "--reset-state",
+        action="store_true",
+        help="clear the network's state before each inference of a batch",
+    )
     parser.add_argument("--output", metavar="OUT.npz", help="the outputs, by output name")
     parser.add_argument("--json", metavar="OUT.json", help="the report; - is the standard output")
     parser.add_argument("--waves", metavar="OUT.fst", help="record all signals (slow; rtl only)")
@@ -57,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run, compare, write, and report."""
-    config = find_config(arguments.config)
+    config = chosen_config(arguments)
     if arguments.waves is not None and arguments.target != "rtl":
         raise InputError(f"--waves records the chip, and --target is {arguments.target}")
     if arguments.seed < 0:
@@ -80,10 +85,11 @@ def main(arguments: argparse.Namespace) -> int:
         batch = choose_inputs(arguments, ports[0])
         result = None
         if arguments.target == "rtl":
-            result = simulate(model, batch, waves)
+            result = simulate(model, batch, waves, arguments.reset_state)
             outputs = result.outputs
         else:
-            outputs = REFERENCES[arguments.target](model, batch)
+            reference = REFERENCES[arguments.target]
+            outputs = reference(model, batch, reset_state=arguments.reset_state)
             if batch.single:
                 outputs = {name: values[0] for name, values in outputs.items()}
         report = Report(
@@ -95,7 +101,9 @@ def main(arguments: argparse.Namespace) -> int:
             ports=ports[1],
             outputs=outputs,
             result=result,
-            comparison=compare(arguments.target, outputs, model, batch),
+            comparison=compare(
+                arguments.target, outputs, model, batch, reset_state=arguments.reset_state
+            ),
         )
         document = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
         if output is not None:
@@ -125,11 +133,11 @@ def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
     return random_batch(ports, arguments.seed)
 
 
-def simulate(model: Model, batch: Batch, waves: OutputFile | None) -> Result:
+def simulate(model: Model, batch: Batch, waves: OutputFile | None, reset_state: bool) -> Result:
     """Run on the chip, with a progress bar on a terminal."""
     with Simulator(model, waves=waves.partial if waves else None) as simulator:
         with progress_bar(batch.count, len(simulator.description.jobs)) as progress:
-            return simulator.run(batch, progress=progress)
+            return simulator.run(batch, reset_state=reset_state, progress=progress)
 
 
 @contextmanager

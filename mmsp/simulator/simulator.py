@@ -103,6 +103,7 @@ class Simulator:
         self,
         inputs: ArrayLike | Mapping[str, ArrayLike] | Batch,
         *,
+        reset_state: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Result:
         """Run one inference, or a batch of them one after another.
@@ -112,6 +113,9 @@ class Simulator:
         inputs : array or mapping of arrays
             Inputs by name; an array alone for a network of one input.  Of the declared type, or
             real values to be quantised.  One leading dimension more than the network's is a batch.
+        reset_state : bool
+            Give variables their initial values before each inference; otherwise they keep what the
+            one before left, in this run or in an earlier one.
         progress : callable, optional
             Called now and then with the inferences and the jobs of the current one that are done.
 
