@@ -35,13 +35,13 @@ def test_number_round_trips_or_is_refused(name):
 
 def test_every_field_is_a_number_or_known():
     others = {name for name, _ in Descriptor.as_shape()} - set(NUMBERS)
-    assert others == {"a", "b", "operation", "feed", "reduction", "drain"}
+    assert others == {"a", "b", "operation", "feed", "reduction", "drain", "weight_format"}
     assert issubclass(Feed, Enum)
 
 
 def test_operand_is_checked():
-    with pytest.raises(InputError, match=r"^b\.row_words must be in 0\.\.4095, not 4096$"):
-        encode_descriptor({"operation": Operation.END, "b": {"row_words": 4096}})
+    with pytest.raises(InputError, match=r"^b\.row_words must be in 0\.\.16383, not 16384$"):
+        encode_descriptor({"operation": Operation.END, "b": {"row_words": 1 << 14}})
 
 
 def test_softmax_is_as_long_as_the_unit_counts():

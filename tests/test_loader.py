@@ -18,7 +18,7 @@ from verif.sim import simulate
 def test_takes_a_word_a_cycle(rng):
     """Without stalls, every action takes its one cycle, and a descriptor one more to decode."""
     dut, cache = Loader(SMALL), CacheModel(rng, idle=0)
-    programs = [random_program(rng, SMALL, jobs, start=77 * jobs) for jobs in (1, 4, 0, 6)]
+    programs = [random_program(rng, SMALL, jobs, start=77 * jobs) for jobs in (1, 4, 0, 6, 9)]
     kinds = {event.kind for program in programs for event in program.events}
     assert {"rewind", "seek", "table", "tiles"} < kinds
 

@@ -19,22 +19,34 @@ from amaranth.lib import data, enum
 __all__ = [
     "DESCRIPTOR_WORDS",
     "SOFTMAX_TABLE_WORDS",
+    "WORD_BITS",
     "Descriptor",
     "Drain",
     "Feed",
+    "Header",
+    "LoopDescriptor",
     "Operand",
     "Operation",
     "Reduction",
+    "WeightFormat",
     "parameter_words",
 ]
 
 
-class Operation(enum.Enum, shape=unsigned(2)):
-    """What a descriptor asks for."""
+class Operation(enum.Enum, shape=unsigned(3)):
+    """What a descriptor asks for, and which layout it has."""
 
     END = 0
     JOB = 1
+    """`Descriptor`: the multiplier array."""
     SOFTMAX = 2
+    """`Descriptor`: the serial path; followed by a table of exponentials."""
+    VECTOR = 3
+    """`hdl.engine.vector_descriptor.VectorDescriptor`: the vector unit."""
+    LOOP = 4
+    """`LoopDescriptor`: what follows, up to AGAIN, runs several times."""
+    AGAIN = 5
+    """`LoopDescriptor`: the end of what LOOP began."""
 
 
 class Feed(enum.Enum, shape=unsigned(2)):
@@ -55,8 +67,8 @@ class Reduction(enum.Enum, shape=unsigned(1)):
     MAX = 1
 
 
-class Drain(enum.Enum, shape=unsigned(2)):
-    """What turns an accumulator into an int8 output."""
+class Drain(enum.Enum, shape=unsigned(3)):
+    """What turns an accumulator into an output."""
 
     SCALE = 0
     """Bias and requantisation per channel."""
@@ -64,20 +76,73 @@ class Drain(enum.Enum, shape=unsigned(2)):
     """Truncating division by a count, given as its reciprocal."""
     ADD = 2
     """Two passes hold two operands; each is rescaled, and so is their sum."""
+    SUBTRACT = 3
+    """The same with their difference."""
+    MULTIPLY = 4
+    """Two passes hold two operands; their product is rescaled per channel."""
+    LEAKY = 5
+    """One pass.  Values >= 0 are rescaled by `a_multiplier`, others by `b_multiplier`."""
+    PRELU = 6
+    """Two passes: the value, and the value times its channel's slope.  Values >= 0 are rescaled by
+    `a_multiplier`, of the others the product by `b_multiplier`."""
+
+
+class WeightFormat(enum.Enum, shape=unsigned(2)):
+    """Width of a weight in the program stream."""
+
+    INT8 = 0
+    INT4 = 1
+    """Two lanes where int8 has one; the lower nibble is the earlier lane."""
+    INT2 = 2
+    """Four lanes where int8 has one."""
+    INT16 = 3
+    """Three int8 tiles a pass, ``weight = tile0 + tile1 + 256 * tile2`` (int8 digits alone cannot
+    express 32767)."""
 
 
 class Operand(data.Struct):
     """Where a tensor lies in the activation banks and how it is walked.
 
     Row ``y`` lies in bank ``(y + row0) % 4`` at word
-    ``base + (y + row0) // 4 * row_words + x * pixel_words + block``.
+    ``base + (y + row0) // 4 * row_words + x * pixel_words + block``.  int16 tensors hold two words
+    a block: the low bytes, then the high bytes.
     """
 
     base: unsigned(16)
     row0: unsigned(12)
-    row_words: unsigned(12)
-    pixel_words: unsigned(10)
+    row_words: unsigned(14)
+    pixel_words: unsigned(12)
+    one_row: unsigned(1)
+    """The tensor has one row, which stands for all (`Descriptor.b`, element-wise operators)."""
     zero_point: signed(8)
+
+
+class Header(data.Struct):
+    """How every descriptor begins: all layouts have these members first."""
+
+    operation: Operation
+    remaining: unsigned(20)
+    """Words of the program behind this descriptor: nothing is prefetched from beyond its end."""
+    a_step: unsigned(14)
+    b_step: unsigned(14)
+    out_step: unsigned(14)
+    """Words by which a tensor's base moves from one turn of a loop to the next."""
+
+
+class LoopDescriptor(data.Struct):
+    """LOOP and AGAIN.  Loops do not nest."""
+
+    operation: Operation
+    remaining: unsigned(20)
+    a_step: unsigned(14)
+    b_step: unsigned(14)
+    out_step: unsigned(14)
+
+    turns_last: unsigned(12)
+    """LOOP: turns less one."""
+    keep: unsigned(1)
+    """LOOP: the body fits the weight cache, jobs of several stripes do not occur in it: it is kept
+    there; otherwise each turn fetches it again."""
 
 
 class Descriptor(data.Struct):
@@ -87,25 +152,35 @@ class Descriptor(data.Struct):
     """
 
     operation: Operation
+    remaining: unsigned(20)
+    a_step: unsigned(14)
+    b_step: unsigned(14)
+    out_step: unsigned(14)
+
     feed: Feed
     reduction: Reduction
     drain: Drain
+    weight_format: WeightFormat
     ones: unsigned(1)
     """Weights are all one and take no words from the stream (pooling, element-wise)."""
     refetch: unsigned(1)
     """The tiles of a group exceed the cache: fetch them again for every stripe."""
+    wide_in: unsigned(1)
+    """Operand `a` is int16: a tile works on the low bytes (unsigned), then on the high bytes."""
+    wide_out: unsigned(1)
+    """Outputs are int16: a word of low bytes, then one of high bytes."""
+    single_rounding: unsigned(1)
+    """Requantise 40-bit sums with 15-bit multipliers and one rounding, as TFLite does for int16
+    activations."""
 
     a: Operand
     b: Operand
-    """Second operand of `Drain.ADD`; the second pass reads it."""
+    """Second operand of the drains that take two; the second pass reads it."""
     in_h: unsigned(12)
     in_w: unsigned(12)
     """Pixels of an input row; bytes for `Feed.PACKED`."""
 
-    remaining: unsigned(20)
-    """Words of the program behind this descriptor: nothing is prefetched from beyond its end."""
-
-    groups_last: unsigned(10)
+    groups_last: unsigned(12)
     stripes_last: unsigned(12)
     stripe_pixels_last: unsigned(16)
     out_h_last: unsigned(12)
@@ -142,26 +217,26 @@ class Descriptor(data.Struct):
 
     out_base: unsigned(16)
     out_row0: unsigned(12)
-    out_row_words: unsigned(12)
-    out_pixel_step: unsigned(12)
+    out_row_words: unsigned(14)
+    out_pixel_step: unsigned(14)
     """Words from one output pixel to the next."""
     out_row_step: unsigned(3)
     """Tensor rows from one output row to the next."""
-    out_zero_point: signed(8)
-    out_min: signed(8)
-    out_max: signed(8)
+    out_zero_point: signed(16)
+    out_min: signed(16)
+    out_max: signed(16)
 
     a_multiplier: unsigned(31)
     a_shift: signed(6)
     b_multiplier: unsigned(31)
     b_shift: signed(6)
     left_shift: unsigned(5)
-    """`Drain.ADD`: rescaling of the two operands."""
+    """Rescaling of the operands of ADD and SUBTRACT, and of both signs of LEAKY and PRELU."""
 
 
 WORD_BITS = 128
 DESCRIPTOR_WORDS = -(-Descriptor.as_shape().size // WORD_BITS)
-"""MRAM words of one descriptor."""
+"""MRAM words of one descriptor, of whichever layout."""
 
 SOFTMAX_TABLE_WORDS = 256 * 4 // 16
 """MRAM words of the table of exponentials that follows a softmax descriptor."""

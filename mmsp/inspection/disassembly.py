@@ -183,8 +183,8 @@ def decode(words: NDArray[np.uint8], offset: int, end: int) -> dict[str, Any]:
             f"the program has {max(end - offset, 0)} words at word {offset}, and a descriptor "
             f"takes {DESCRIPTOR_WORDS}"
         )
-    descriptor = decode_descriptor(words[offset : offset + DESCRIPTOR_WORDS])
     try:
+        descriptor = decode_descriptor(words[offset : offset + DESCRIPTOR_WORDS])
         return {name: plain(getattr(descriptor, name)) for name in FIELDS}
     except ValueError as error:
         raise InputError(f"the descriptor at word {offset} of the program: {error}") from None

@@ -17,7 +17,7 @@ class Conv(Unary):
     A fully connected layer is a 1x1 convolution, or one as large as its input.
 
     ``weights``: ``(Cout, kh, kw, Cin)``; depthwise: ``(C * multiplier, kh, kw, 1)``, where output
-    channel ``o`` reads input channel ``o // multiplier``.  int8; int16 for the time weights of SVDF.
+    channel ``o`` reads input channel ``o // multiplier``.  int8, or int16 (SVDF's time weights).
     ``bias``: int32, or int64 with single rounding.
     """
 

@@ -1,6 +1,7 @@
 """Jobs of the engine, and their encoding as words of the program stream."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -10,7 +11,16 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
-from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor, Feed, Operation, parameter_words
+from hdl.engine.descriptor import (
+    DESCRIPTOR_WORDS,
+    Descriptor,
+    Feed,
+    Header,
+    LoopDescriptor,
+    Operation,
+    parameter_words,
+)
+from hdl.engine.vector_descriptor import VectorDescriptor
 from mmsp.errors import InputError
 
 __all__ = ["Job", "decode_descriptor", "encode_descriptor", "encode_job", "encode_payload"]
@@ -20,6 +30,13 @@ LAST_COORDINATE = (1 << 13) - 1
 
 LARGEST_SOFTMAX = (1 << 12) - 1
 """Channels that `hdl.engine.softmax.Softmax` counts."""
+
+LAYOUTS: dict[Operation, Any] = {
+    Operation.VECTOR: VectorDescriptor,
+    Operation.LOOP: LoopDescriptor,
+    Operation.AGAIN: LoopDescriptor,
+}
+"""Layout of every descriptor that is not a `Descriptor`."""
 
 Words = NDArray[np.uint8]
 """``(n, 16)`` bytes: MRAM words."""
@@ -39,6 +56,8 @@ class Job:
     channels: list[tuple[NDArray, NDArray, NDArray]] = field(default_factory=list)
     tiles: list[list[NDArray[np.int8]]] = field(default_factory=list)
     table: NDArray[np.int64] | None = None
+    payload: Words | None = None
+    """What follows a vector descriptor: a table, or what LOAD stores."""
 
 
 def encode_descriptor(fields: dict[str, Any]) -> Words:
@@ -49,19 +68,23 @@ def encode_descriptor(fields: dict[str, Any]) -> Words:
     InputError
         When a value does not fit its field, or the job leads further than the engine can count.
     """
-    check_widths(fields, Descriptor.as_shape())
+    layout = LAYOUTS.get(fields["operation"], Descriptor)
+    check_widths(fields, layout.as_shape())
     check_reach(fields)
-    value = Descriptor.const(fields).as_value().value
+    value = layout.const(fields).as_value().value
     raw = value.to_bytes(DESCRIPTOR_WORDS * MRAM_WORD_BYTES, "little")
     return np.frombuffer(raw, np.uint8).reshape(-1, MRAM_WORD_BYTES)
 
 
-def check_widths(fields: dict[str, Any], layout: Any, prefix: str = "") -> None:
+def check_widths(fields: Mapping[Any, Any], layout: Any, prefix: str = "") -> None:
     """Refuse a value that its field cannot hold; `Descriptor.const` would silently truncate it."""
     for name, value in fields.items():
         shape = layout[name].shape
         if isinstance(value, dict):
             check_widths(value, shape.as_shape(), f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            for index, element in enumerate(value):
+                check_widths({index: element}, shape, f"{prefix}{name}.")
         elif not isinstance(value, Enum):
             numbers = Shape.cast(shape)
             low = -(1 << (numbers.width - 1)) if numbers.signed else 0
@@ -98,7 +121,11 @@ def check_reach(fields: dict[str, Any]) -> None:
 def decode_descriptor(words: Words) -> Any:
     """The inverse of `encode_descriptor`: a constant whose fields read by attribute."""
     value = int.from_bytes(words.tobytes(), "little")
-    return Descriptor.as_shape().from_bits(value & ((1 << Descriptor.as_shape().size) - 1))
+
+    def view(layout: Any) -> Any:
+        return layout.as_shape().from_bits(value & ((1 << layout.as_shape().size) - 1))
+
+    return view(LAYOUTS.get(view(Header).operation, Descriptor))
 
 
 def encode_job(job: Job, payload: Words, following: int) -> Words:
@@ -112,7 +139,9 @@ def encode_job(job: Job, payload: Words, following: int) -> Words:
 
 def encode_payload(job: Job, config: ChipConfig) -> Words:
     """What follows a descriptor: a table, or for each group parameters and tiles."""
-    parts = []
+    parts = [np.zeros((0, MRAM_WORD_BYTES), np.uint8)]
+    if job.payload is not None:
+        parts.append(job.payload)
     if job.table is not None:
         parts.append(job.table.astype("<u4").view(np.uint8).reshape(-1, MRAM_WORD_BYTES))
     for group, channels in enumerate(job.channels):
