@@ -74,6 +74,25 @@ def test_run_across_slices(chip):
     assert [jobs for _, jobs in seen] == [3, 6, 9]
 
 
+@pytest.mark.parametrize(
+    "lengths", [[1], [3, 700, 20, 90], [16000, 376], [16000, 377], [65000] * 10]
+)
+def test_samples_are_cumulative_counts_at_equal_distances(chip, lengths):
+    chip.program(words(*(job(n, last=at == len(lengths) - 1) for at, n in enumerate(lengths))))
+    result = chip.run()
+    samples = result.samples
+    cycles = samples[:, 0]
+    period = 8
+    while result.cycles // period >= 2048:
+        period *= 2
+    assert cycles.tolist() == list(range(period, result.cycles + 1, period))
+    # A job's word is fetched in its first cycle, and the count of reads shows it a cycle later.
+    fetches = 1 + np.cumsum([0, *(n + FETCH_CYCLES for n in lengths[:-1])])
+    assert samples[:, 2].tolist() == [(fetches < cycle).sum() for cycle in cycles]
+    assert samples[:, 1].tolist() == [(fetches < cycle - 1).sum() for cycle in cycles]
+    assert not samples[:, 3:].any()  # the stub has no such ports
+
+
 def test_timeout_names_address_cycles_and_jobs(chip):
     chip.program(words(job(10), job(1000, last=True)))
     with pytest.raises(SimulationError, match=r"MRAM word 0 has not ended after 500 cycles and 1 "):

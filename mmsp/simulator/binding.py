@@ -2,8 +2,12 @@
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ERROR_PORT", "OK", "RUNNING", "STOPPED", "counts", "load"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ERROR_PORT", "OK", "RUNNING", "STOPPED", "counts", "load", "table"]
 
 OK, RUNNING, STOPPED, ERROR_PORT = range(4)  # enum Status
 
@@ -26,6 +30,16 @@ def counts(record: CCounters) -> dict[str, int]:
     }
 
 
+def table(records: Any, count: int) -> NDArray[np.uint64]:
+    """A copy of ``count`` records, ``(count, 6)`` in the order of `CCounters`."""
+    columns = len(CCounters._fields_)
+    if not count:  # the pointer may be null
+        return np.zeros((0, columns), np.uint64)
+    address = ctypes.addressof(records.contents)
+    raw = (ctypes.c_uint64 * (count * columns)).from_address(address)
+    return np.array(raw, np.uint64).reshape(count, columns)
+
+
 def load(path: Path) -> ctypes.CDLL:
     """Load the library at ``path`` and declare its functions."""
     loaded = ctypes.CDLL(str(path))
@@ -44,6 +58,8 @@ def load(path: Path) -> ctypes.CDLL:
         ("counters", ctypes.POINTER(CCounters), [handle]),
         ("jobs", ctypes.POINTER(CCounters), [handle]),
         ("job_count", size, [handle]),
+        ("samples", ctypes.POINTER(CCounters), [handle]),
+        ("sample_count", size, [handle]),
         ("message", ctypes.c_char_p, [handle]),
     ):
         function = getattr(loaded, f"harness_{name}")

@@ -24,6 +24,8 @@ namespace {
 
 enum Status : int { OK = 0, RUNNING = 1, STOPPED = 2, ERROR_PORT = 3 };
 
+constexpr uint64_t shortest_period = 8;  // cycles between samples, doubled when they are
+constexpr size_t most_samples = 2048;
 constexpr uint64_t half_period_ns = 10;  // 50 MHz; only the time axis of waveforms sees it
 
 thread_local std::string output;  // what the design printed since the current call began
@@ -31,7 +33,8 @@ thread_local std::string output;  // what the design printed since the current c
 // Verilator's spelling of Amaranth's `port__member`.
 #define MEMBER(port, member) port##___05F##member
 
-// Counts since start, at the end of one job or of the run.  Mirrored by `Counters` in model.py.
+// Counts since start: at the end of a job, of a sampling period or of the run.  Mirrored by
+// `Counters` in model.py.
 struct Counters {
     uint64_t cycles, mram_reads, mram_active, mac_active, wait_weights, wait_drain;
 };
@@ -146,6 +149,8 @@ public:
     void begin(uint32_t address) {
         counters = {};
         jobs.clear();
+        samples.clear();
+        sample_period = next_sample = shortest_period;
         top->program = address;
         top->start = 1;
         tick();
@@ -174,6 +179,8 @@ public:
     VerilatedContext context;
     Counters counters = {};
     std::vector<Counters> jobs;
+    std::vector<Counters> samples;  // one every `sample_period` cycles
+    uint64_t sample_period = shortest_period;
     std::string message;
     std::unique_ptr<Vchip> top;
 
@@ -189,7 +196,22 @@ private:
             counters.mram_reads = top->mram_reads;
             jobs.push_back(counters);
         }
+        if (counters.cycles == next_sample) sample();
     }
+
+    // When there are too many, every other one goes: counts are cumulative, so nothing is lost.
+    void sample() {
+        counters.mram_reads = top->mram_reads;
+        samples.push_back(counters);
+        if (samples.size() == most_samples) {
+            for (size_t i = 0; i < most_samples / 2; ++i) samples[i] = samples[2 * i + 1];
+            samples.resize(most_samples / 2);
+            sample_period *= 2;
+        }
+        next_sample = samples.back().cycles + sample_period;
+    }
+
+    uint64_t next_sample = shortest_period;
 
     // One rising edge.  In waveforms, inputs change with the falling edge before it.
     void tick() {
@@ -295,6 +317,8 @@ int harness_advance(Harness* harness, uint64_t budget) {
 const Counters* harness_counters(Harness* harness) { return &harness->counters; }
 const Counters* harness_jobs(Harness* harness) { return harness->jobs.data(); }
 size_t harness_job_count(Harness* harness) { return harness->jobs.size(); }
+const Counters* harness_samples(Harness* harness) { return harness->samples.data(); }
+size_t harness_sample_count(Harness* harness) { return harness->samples.size(); }
 const char* harness_message(Harness* harness) { return harness->message.c_str(); }
 
 }  // extern "C"

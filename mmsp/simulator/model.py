@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hdl.config import ACT_BANKS, MRAM_WORD_BYTES, ChipConfig
 from mmsp.errors import InputError
-from mmsp.simulator.binding import ERROR_PORT, RUNNING, STOPPED, counts, load
+from mmsp.simulator.binding import ERROR_PORT, RUNNING, STOPPED, counts, load, table
 from mmsp.simulator.build import library
 
 __all__ = ["MAX_CYCLES", "ChipModel", "Counters", "RunResult", "SimulationError"]
@@ -55,6 +55,9 @@ class RunResult(Counters):
 
     layers: tuple[Counters, ...]
     """Counts at the end of each job of the program, its last cycle included: cumulative."""
+    samples: NDArray[np.uint64] = field(compare=False, repr=False)
+    """Counts at equal distances of 8 cycles or a power of two times that, fewer than 2048 rows:
+    cumulative, columns in the order of `Counters`.  What is left of the run follows the last."""
 
     @property
     def layer_cycles(self) -> list[int]:
@@ -238,8 +241,11 @@ class ChipModel:
         layers = tuple(
             Counters(**counts(jobs[i])) for i in range(self.library.harness_job_count(self.handle))
         )
+        samples = self.library.harness_samples(self.handle)
         return RunResult(
-            **counts(self.library.harness_counters(self.handle).contents), layers=layers
+            **counts(self.library.harness_counters(self.handle).contents),
+            layers=layers,
+            samples=table(samples, self.library.harness_sample_count(self.handle)),
         )
 
     @property
