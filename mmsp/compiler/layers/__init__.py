@@ -18,7 +18,7 @@ from mmsp.compiler.layers.movement import (
     Transpose,
 )
 from mmsp.compiler.layers.recurrent import Loop
-from mmsp.compiler.layers.window import Pad, Pool, Softmax
+from mmsp.compiler.layers.window import Mean, Pad, Pool, Softmax
 
 __all__ = [
     "Add",
@@ -30,6 +30,7 @@ __all__ = [
     "Curve",
     "Layer",
     "Loop",
+    "Mean",
     "Multiply",
     "Pad",
     "Padding",

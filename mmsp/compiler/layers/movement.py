@@ -46,10 +46,14 @@ class Concat(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Slice(Unary):
-    """STRIDED_SLICE, SPLIT: for (H, W, C) the first element and the step, which may be negative."""
+    """STRIDED_SLICE, SLICE, SPLIT: ``size`` elements of (H, W, C) from ``begin``, every ``step``.
+
+    A step may be negative.  The output has these elements in their order, perhaps in another shape.
+    """
 
     begin: tuple[int, int, int]
-    step: tuple[int, int, int] = (1, 1, 1)
+    step: tuple[int, int, int]
+    size: tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from mmsp.compiler.layers.base import Padding, Unary
+from mmsp.compiler.layers.base import Padding, Requantization, Unary
 
-__all__ = ["Pad", "Pool", "Softmax"]
+__all__ = ["Mean", "Pad", "Pool", "Softmax"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,15 @@ class Pool(Unary):
     padding: Padding
     minimum: int
     maximum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Unary):
+    """MEAN or SUM over windows as high or as wide as the image; rescaled once."""
+
+    kernel: tuple[int, int]
+    input_zero_point: int
+    requantization: Requantization  # one entry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,23 @@ from mmsp.compiler.legalize.linear import (
     legalize_fully_connected,
     legalize_transpose_convolution,
 )
+from mmsp.compiler.legalize.movement import (
+    legalize_assign_variable,
+    legalize_concatenation,
+    legalize_read_variable,
+    legalize_resize_nearest,
+    legalize_slice,
+    legalize_split,
+    legalize_strided_slice,
+    legalize_transpose,
+)
 from mmsp.compiler.legalize.operands import Operands
 from mmsp.compiler.legalize.quantization import (
     activation_range,
     quantize_multiplier_smaller_than_one,
     softmax_scaling,
 )
+from mmsp.compiler.legalize.reduction import legalize_reduction
 from mmsp.errors import InputError
 from mmsp.graph import Graph, Node
 
@@ -186,7 +197,7 @@ def legalize_pad(operands: Operands) -> list[Layer]:
 
 def legalize_reshape(operands: Operands) -> list[Layer]:
     """RESHAPE to the shape of the output tensor, which the file has resolved."""
-    source, output = operands.activation(0), operands.output()
+    source, output = operands.stored(0), operands.output_of(0)
     if source.size != output.size:
         raise InputError(f"shape {source.shape} cannot become {output.shape}: the sizes differ")
     return [
@@ -223,14 +234,27 @@ def legalize_softmax(operands: Operands) -> list[Layer]:
 
 LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "ADD": legalize_add,
+    "ASSIGN_VARIABLE": legalize_assign_variable,
     "AVERAGE_POOL_2D": legalize_pool,
+    "CONCATENATION": legalize_concatenation,
     "CONV_2D": legalize_convolution,
     "DEPTHWISE_CONV_2D": legalize_depthwise_convolution,
+    "EXPAND_DIMS": legalize_reshape,
     "FULLY_CONNECTED": legalize_fully_connected,
     "MAX_POOL_2D": legalize_pool,
+    "MEAN": legalize_reduction,
     "PAD": legalize_pad,
+    "READ_VARIABLE": legalize_read_variable,
     "RESHAPE": legalize_reshape,
+    "RESIZE_NEAREST_NEIGHBOR": legalize_resize_nearest,
+    "SLICE": legalize_slice,
     "SOFTMAX": legalize_softmax,
+    "SPLIT": legalize_split,
+    "SPLIT_V": legalize_split,
+    "SQUEEZE": legalize_reshape,
+    "STRIDED_SLICE": legalize_strided_slice,
+    "SUM": legalize_reduction,
+    "TRANSPOSE": legalize_transpose,
     "TRANSPOSE_CONV": legalize_transpose_convolution,
 }
 """How every supported operator becomes layers."""

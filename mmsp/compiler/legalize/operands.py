@@ -12,6 +12,7 @@ from mmsp.graph import Graph, Node, Tensor
 __all__ = ["INT8", "Operands"]
 
 INT8 = np.dtype(np.int8)
+INT16 = np.dtype(np.int16)
 IMAGE_RANK = 4
 
 
@@ -65,6 +66,19 @@ class Operands:
         if tensor.data is not None:
             raise InputError(f"input {tensor.name!r} is constant, which is not supported here")
         return check_activation(tensor)
+
+    def stored(self, index: int) -> Tensor:
+        """Input ``index``, int8 or int16 and not constant, of an operator that moves elements."""
+        tensor = self.required(index, "an activation")
+        if tensor.data is not None:
+            raise InputError(f"input {tensor.name!r} is constant, which is not supported here")
+        return check_stored(tensor)
+
+    def output_of(self, index: int) -> Tensor:
+        """Output ``index``, int8 or int16."""
+        if index >= len(self.node.outputs):
+            raise InputError(f"has {len(self.node.outputs)} outputs, and {index + 1} are expected")
+        return check_stored(self.graph.tensors[self.node.outputs[index]])
 
     def image(self, index: int) -> Tensor:
         """Input ``index``: an activation of 4 dimensions."""
@@ -164,6 +178,15 @@ def check_activation(tensor: Tensor) -> Tensor:
     """Require an int8 tensor that has a view as pixels."""
     if tensor.dtype != INT8:
         raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}, and must be int8")
+    if len(tensor.pixels) and not tensor.shape:
+        raise InputError(f"tensor {tensor.name!r} is a scalar, and needs a dimension")
+    return tensor
+
+
+def check_stored(tensor: Tensor) -> Tensor:
+    """Require an int8 or int16 tensor that has a view as pixels."""
+    if tensor.dtype not in (INT8, INT16):
+        raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}, and must be int8 or int16")
     if len(tensor.pixels) and not tensor.shape:
         raise InputError(f"tensor {tensor.name!r} is a scalar, and needs a dimension")
     return tensor
