@@ -4,143 +4,41 @@
 make up which attribute of `mmsp.graph.Node`.  An operator that is not listed has no attributes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import flatbuffers
 import tflite
 
-from mmsp.errors import InputError
+from mmsp.importers.option_fields import EnumField, Field, Options, TextField, VectorField
 
-__all__ = [
-    "OPTIONS",
-    "Options",
-    "enum_names",
-    "explicit_padding",
-    "same_padding",
-    "write_int32_vector",
-]
+__all__ = ["OPTIONS", "explicit_padding", "same_padding"]
 
 Pairs = tuple[tuple[int, int], tuple[int, int]]
 
-
-def enum_names(enum: type) -> dict[int, str]:
-    """Names of a generated flatbuffer enum by value."""
-    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
-
-
-@dataclass(frozen=True)
-class Field:
-    """One attribute made of one member, or a tuple made of several."""
-
-    attribute: str
-    members: tuple[str, ...]
-    kind: Callable[[Any], Any] = int
-
-    def read(self, options: Any) -> Any:
-        """Value of the attribute."""
-        values = [self.kind(getattr(options, member)()) for member in self.members]
-        return tuple(values) if len(values) > 1 else values[0]
-
-    def write(self, value: Any, builder: flatbuffers.Builder) -> dict[str, Any]:
-        """Values of the members."""
-        return dict(zip(self.members, value if len(self.members) > 1 else (value,), strict=True))
-
-
-@dataclass(frozen=True)
-class EnumField:
-    """One attribute that holds the name of an enum value."""
-
-    attribute: str
-    member: str
-    enum: type
-
-    def read(self, options: Any) -> str:
-        """Name of the value."""
-        value = getattr(options, self.member)()
-        names = enum_names(self.enum)
-        if value not in names:
-            raise InputError(f"{self.attribute} {value} is not one of {sorted(names)}")
-        return names[value]
-
-    def write(self, value: str, builder: flatbuffers.Builder) -> dict[str, int]:
-        """Value of the member."""
-        return {self.member: getattr(self.enum, value)}
-
-
-@dataclass(frozen=True)
-class VectorField:
-    """One attribute that holds a tuple of int32; absent and empty are the same."""
-
-    attribute: str
-    member: str
-
-    def read(self, options: Any) -> tuple[int, ...]:
-        """Elements of the vector."""
-        values = getattr(options, f"{self.member}AsNumpy")()
-        return () if isinstance(values, int) else tuple(values.tolist())
-
-    def write(self, value: Sequence[int], builder: flatbuffers.Builder) -> dict[str, int]:
-        """Offset of the vector."""
-        return {self.member: write_int32_vector(builder, value)} if value else {}
-
-
-def write_int32_vector(builder: flatbuffers.Builder, values: Sequence[int]) -> int:
-    """Write a vector of int32 and return its offset."""
-    builder.StartVector(4, len(values), 4)
-    for value in reversed(values):
-        builder.PrependInt32(int(value))
-    return builder.EndVector()
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options table of an operator."""
-
-    table: str
-    fields: tuple[Field | EnumField | VectorField, ...] = ()
-
-    @property
-    def type_code(self) -> int:
-        """Value of the union's discriminator."""
-        return getattr(tflite.BuiltinOptions, self.table)
-
-    def read(self, union: Any) -> dict[str, Any]:
-        """Attributes of a node whose options are ``union``, an untyped flatbuffer table."""
-        options = getattr(tflite, self.table)()
-        options.Init(union.Bytes, union.Pos)
-        return {field.attribute: field.read(options) for field in self.fields}
-
-    def write(self, builder: flatbuffers.Builder, attributes: dict[str, Any]) -> int:
-        """Write the table and return its offset."""
-        members: dict[str, Any] = {}
-        for field in self.fields:
-            if field.attribute in attributes:
-                members |= field.write(attributes[field.attribute], builder)
-        getattr(tflite, f"{self.table}Start")(builder)
-        for member, value in members.items():
-            getattr(tflite, f"{self.table}Add{member}")(builder, value)
-        return getattr(tflite, f"{self.table}End")(builder)
-
-
 ACTIVATION = EnumField("activation", "FusedActivationFunction", tflite.ActivationFunctionType)
-STRIDE = Field("stride", ("StrideH", "StrideW"))
+AXIS = Field("axis", ("Axis",))
 DILATION = Field("dilation", ("DilationHFactor", "DilationWFactor"))
+HYBRID = Field("asymmetric_quantize_inputs", ("AsymmetricQuantizeInputs",), bool)
+KEEP_DIMS = Field("keep_dims", ("KeepDims",), bool)
+NUM_SPLITS = Field("num_splits", ("NumSplits",), minimum=1)
 PADDING = EnumField("padding", "Padding", tflite.Padding)
+STRIDE = Field("stride", ("StrideH", "StrideW"))
 POOL = Options(
     "Pool2DOptions", (PADDING, STRIDE, Field("kernel", ("FilterHeight", "FilterWidth")), ACTIVATION)
 )
 
 OPTIONS: dict[str, Options] = {
     "ADD": Options("AddOptions", (ACTIVATION,)),
+    "ASSIGN_VARIABLE": Options("AssignVariableOptions"),
     "AVERAGE_POOL_2D": POOL,
+    "CALL_ONCE": Options(
+        "CallOnceOptions", (Field("init_subgraph_index", ("InitSubgraphIndex",), minimum=1),)
+    ),
+    "CONCATENATION": Options("ConcatenationOptions", (AXIS, ACTIVATION)),
     "CONV_2D": Options("Conv2DOptions", (PADDING, STRIDE, DILATION, ACTIVATION)),
     "DEPTHWISE_CONV_2D": Options(
         "DepthwiseConv2DOptions",
         (PADDING, STRIDE, DILATION, Field("depth_multiplier", ("DepthMultiplier",)), ACTIVATION),
     ),
     "DEQUANTIZE": Options("DequantizeOptions"),
+    "EXPAND_DIMS": Options("ExpandDimsOptions"),
     "FULLY_CONNECTED": Options(
         "FullyConnectedOptions",
         (
@@ -149,12 +47,69 @@ OPTIONS: dict[str, Options] = {
             Field("keep_dimensions", ("KeepNumDims",), bool),
         ),
     ),
+    "LEAKY_RELU": Options("LeakyReluOptions", (Field("alpha", ("Alpha",), float),)),
+    "LOGISTIC": Options(None),
+    "MAXIMUM": Options("MaximumMinimumOptions"),
     "MAX_POOL_2D": POOL,
+    "MEAN": Options("ReducerOptions", (KEEP_DIMS,)),
+    "MINIMUM": Options("MaximumMinimumOptions"),
+    "MUL": Options("MulOptions", (ACTIVATION,)),
+    "PACK": Options("PackOptions", (Field("values_count", ("ValuesCount",), minimum=1), AXIS)),
     "PAD": Options("PadOptions"),
+    "PADV2": Options("PadV2Options"),
+    "PRELU": Options(None),
     "QUANTIZE": Options("QuantizeOptions"),
-    "RESHAPE": Options("ReshapeOptions", (VectorField("new_shape", "NewShape"),)),
+    "READ_VARIABLE": Options("ReadVariableOptions"),
+    "RELU": Options(None),
+    "RELU6": Options(None),
+    "RELU_N1_TO_1": Options(None),
+    "RESHAPE": Options("ReshapeOptions", (VectorField("new_shape", "NewShape"),), optional=True),
+    "RESIZE_NEAREST_NEIGHBOR": Options(
+        "ResizeNearestNeighborOptions",
+        (
+            Field("align_corners", ("AlignCorners",), bool),
+            Field("half_pixel_centers", ("HalfPixelCenters",), bool),
+        ),
+    ),
+    "SLICE": Options("SliceOptions"),
     "SOFTMAX": Options("SoftmaxOptions", (Field("beta", ("Beta",), float),)),
+    "SPLIT": Options("SplitOptions", (NUM_SPLITS,)),
+    "SPLIT_V": Options("SplitVOptions", (NUM_SPLITS,)),
+    "SQUEEZE": Options("SqueezeOptions", (VectorField("squeeze_dims", "SqueezeDims"),), True),
+    "STRIDED_SLICE": Options(
+        "StridedSliceOptions",
+        (
+            Field("begin_mask", ("BeginMask",), minimum=0),
+            Field("end_mask", ("EndMask",), minimum=0),
+            Field("ellipsis_mask", ("EllipsisMask",), minimum=0),
+            Field("new_axis_mask", ("NewAxisMask",), minimum=0),
+            Field("shrink_axis_mask", ("ShrinkAxisMask",), minimum=0),
+            Field("offset", ("Offset",), bool),
+        ),
+    ),
+    "SUB": Options("SubOptions", (ACTIVATION,)),
+    "SUM": Options("ReducerOptions", (KEEP_DIMS,)),
+    "SVDF": Options("SVDFOptions", (Field("rank", ("Rank",), minimum=1), ACTIVATION, HYBRID)),
+    "TANH": Options(None),
+    "TRANSPOSE": Options("TransposeOptions"),
     "TRANSPOSE_CONV": Options("TransposeConvOptions", (PADDING, STRIDE, ACTIVATION)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Options(
+        "UnidirectionalSequenceLSTMOptions",
+        (
+            ACTIVATION,
+            Field("cell_clip", ("CellClip",), float, minimum=0),
+            Field("proj_clip", ("ProjClip",), float, minimum=0),
+            Field("time_major", ("TimeMajor",), bool),
+            HYBRID,
+            Field("diagonal_recurrent_tensors", ("DiagonalRecurrentTensors",), bool),
+        ),
+        intermediates=True,
+    ),
+    "UNPACK": Options("UnpackOptions", (Field("num", ("Num",), minimum=0), AXIS)),
+    "VAR_HANDLE": Options(
+        "VarHandleOptions",
+        (TextField("container", "Container"), TextField("shared_name", "SharedName")),
+    ),
 }
 
 

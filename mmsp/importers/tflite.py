@@ -12,7 +12,8 @@ from mmsp.errors import InputError
 from mmsp.graph import Graph, Node, Quantization, Tensor
 from mmsp.importers.flatbuffer import verify_tflite
 from mmsp.importers.host_conversion import extract_host_conversions
-from mmsp.importers.operator_options import OPTIONS, enum_names, explicit_padding
+from mmsp.importers.operator_options import OPTIONS, explicit_padding
+from mmsp.importers.option_fields import enum_names
 
 __all__ = ["DTYPES", "read_tflite"]
 

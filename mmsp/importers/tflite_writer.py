@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mmsp.errors import InputError
 from mmsp.graph import Graph, Node, Quantization, Tensor
 from mmsp.importers.host_conversion import restore_host_conversions
-from mmsp.importers.operator_options import OPTIONS, same_padding, write_int32_vector
+from mmsp.importers.operator_options import OPTIONS, same_padding
+from mmsp.importers.option_fields import write_int32_vector
 from mmsp.importers.tflite import ABSENT, DTYPES, PADDED_OUTPUT, WEIGHTS_INPUT
 
 __all__ = ["write_tflite"]
@@ -177,7 +178,8 @@ class TfliteWriter:
         tflite.OperatorAddInputs(builder, inputs)
         tflite.OperatorAddOutputs(builder, outputs)
         tflite.OperatorAddBuiltinOptionsType(builder, options.type_code)
-        tflite.OperatorAddBuiltinOptions(builder, table)
+        if table is not None:
+            tflite.OperatorAddBuiltinOptions(builder, table)
         return tflite.OperatorEnd(builder)
 
     def padding_scheme(self, node: Node) -> str:
