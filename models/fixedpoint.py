@@ -13,7 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "IntArray",
+    "multiply_and_round_once",
     "multiply_by_quantized_multiplier",
+    "multiply_by_reduced_multiplier",
+    "reduce_multiplier",
     "rounding_divide_by_pot",
     "rounding_half_sum",
     "saturate",
@@ -25,7 +28,10 @@ IntArray = NDArray[np.int64]
 
 INT32_MAX = (1 << 31) - 1
 MAX_SHIFT = 31
+MAX_SINGLE_SHIFT = 7
 MAX_EXPONENT = 62
+WIDE_BITS = 48
+REDUCED_MAX = (1 << 15) - 1
 
 
 def saturate(value: ArrayLike, bits: int) -> IntArray:
@@ -97,6 +103,52 @@ def multiply_by_quantized_multiplier(
     shifted = wrap(np.asarray(x, dtype=np.int64) << np.maximum(shift, 0))
     product = saturating_rounding_doubling_high_mul(shifted, multiplier)
     return rounding_divide_by_pot(product, np.maximum(-shift, 0))
+
+
+def reduce_multiplier(multiplier: ArrayLike) -> IntArray:
+    """Round a Q0.31 multiplier to Q0.15, saturating: 0, or 2**14 to 2**15 - 1 if normalised.
+
+    TensorFlow Lite takes fifteen bits where the accumulator has 48, so that the product fits 64.
+    """
+    return np.minimum((np.asarray(multiplier, dtype=np.int64) + (1 << 15)) >> 16, REDUCED_MAX)
+
+
+def multiply_and_round_once(x: ArrayLike, reduced: ArrayLike, shift: ArrayLike) -> IntArray:
+    """Scale a wide integer by ``reduced * 2**(shift - 15)``, rounding once, ties up.
+
+    Parameters
+    ----------
+    x : array_like
+        Signed 48-bit values.
+    reduced : array_like
+        Q0.15, see `reduce_multiplier`.
+    shift : array_like
+        -31 to 7.
+
+    Returns
+    -------
+    IntArray
+        The low 32 bits of the quotient, signed; the three arguments broadcast.
+    """
+    x, shift = np.asarray(x, dtype=np.int64), np.asarray(shift, dtype=np.int64)
+    if np.any((shift < -MAX_SHIFT) | (shift > MAX_SINGLE_SHIFT)):
+        raise ValueError(f"shift must be in -{MAX_SHIFT}..{MAX_SINGLE_SHIFT}, not {shift}")
+    if np.any(wrap(x, WIDE_BITS) != x):
+        raise ValueError(f"x must fit {WIDE_BITS} bits, and {x} does not")
+    product = x * np.asarray(reduced, dtype=np.int64)
+    one = np.int64(1)
+    return wrap((product + (one << (14 - shift))) >> (15 - shift))
+
+
+def multiply_by_reduced_multiplier(
+    x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike
+) -> IntArray:
+    """Scale 48-bit integers by ``multiplier * 2**(shift - 31)``, as operators on int16 do.
+
+    TensorFlow Lite's ``MultiplyByQuantizedMultiplier(int64_t, ...)``: `multiply_and_round_once` by
+    the Q0.31 ``multiplier`` reduced to fifteen bits.
+    """
+    return multiply_and_round_once(x, reduce_multiplier(multiplier), shift)
 
 
 def rounding_half_sum(a: ArrayLike, b: ArrayLike) -> IntArray:

@@ -39,6 +39,13 @@ def tflite_multiply(x, multiplier, shift):
     return gemmlowp_divide_by_pot(product, right_shift)
 
 
+def tflite_multiply_wide(x, multiplier, shift):
+    """TFLite ``MultiplyByQuantizedMultiplier(int64_t, ...)``."""
+    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    total_shift = 15 - shift
+    return to_int32((x * reduced + (1 << (total_shift - 1))) >> total_shift)
+
+
 def saturating_shift_left(x, exponent):
     """gemmlowp ``SaturatingRoundingMultiplyByPOT`` for a positive exponent."""
     threshold = (1 << (31 - exponent)) - 1

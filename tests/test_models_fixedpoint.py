@@ -7,6 +7,7 @@ from gemmlowp import (
     gemmlowp_divide_by_pot,
     gemmlowp_high_mul,
     tflite_multiply,
+    tflite_multiply_wide,
     to_int32,
 )
 
@@ -93,6 +94,40 @@ def test_double_rounding_differs_from_single_rounding():
     assert (x * multiplier + (1 << 31)) >> 32 == 0
 
 
+@pytest.mark.parametrize("shift", range(-31, 8))
+def test_reduced_multiplier_matches_tflite(shift):
+    rng = np.random.default_rng([SEED, shift + 31])
+    ends = [1 << 46, -(1 << 46), (1 << 47) - 1, -(1 << 47)]
+    ties = [sign * (2 * n + 1) << max(-shift, 0) for n in range(8) for sign in (1, -1)]
+    values = [*CORNERS, *ends, *ties, *log_uniform(rng, 400, bits=47).tolist()]
+    multipliers = [0, 1 << 30, 0x7FFEFFFF, 0x7FFF0000, (1 << 31) - 1]
+    multipliers += rng.integers(1 << 30, 1 << 31, 5).tolist()
+    wrapped = tied = 0
+    for multiplier in multipliers:
+        expected = [tflite_multiply_wide(v, multiplier, shift) for v in values]
+        actual = fixedpoint.multiply_by_reduced_multiplier(values, multiplier, shift)
+        assert np.array_equal(actual, expected), f"multiplier {multiplier}"
+        reduced = fixedpoint.reduce_multiplier(multiplier).item()
+        assert np.array_equal(fixedpoint.multiply_and_round_once(values, reduced, shift), expected)
+        quotients = [v * reduced >> (14 - shift) for v in values]
+        wrapped += sum(to_int32(q >> 1) != q >> 1 for q in quotients)
+        exact = [v * reduced % (1 << (14 - shift)) == 0 for v in values]
+        tied += sum(q % 2 and e for q, e in zip(quotients, exact, strict=True))
+    # The largest of 48 bits leaves 32 for shifts above -16; a product has ties where it is even.
+    assert (wrapped > 0) == (shift > -16)
+    assert tied >= len(ties) // 2 or shift > 0
+
+
+def test_reduced_multiplier_rounds_once_and_ties_up():
+    half = 1 << 30
+    assert fixedpoint.reduce_multiplier([0, half, (1 << 31) - 1]).tolist() == [0, 1 << 14, 0x7FFF]
+    assert fixedpoint.multiply_by_reduced_multiplier([-3, -1, 1, 3], half, 0).tolist() == [
+        -1, 0, 1, 2,
+    ]  # fmt: skip
+    # 0.75 / 2: the twice rounding form says 1.
+    assert fixedpoint.multiply_by_reduced_multiplier(1, 3 << 29, -1) == 0
+
+
 def test_saturate_and_wrap():
     values = [-(1 << 40), -129, -128, 0, 127, 128, 1 << 40]
     assert fixedpoint.saturate(values, 8).tolist() == [-128, -128, -128, 0, 127, 127, 127]
@@ -113,6 +148,18 @@ def test_half_sum_rounds_ties_away_from_zero():
 def test_shift_out_of_range(shift):
     with pytest.raises(ValueError, match=rf"shift must be in -31\.\.31, not {shift}"):
         fixedpoint.multiply_by_quantized_multiplier(1, 1 << 30, shift)
+
+
+@pytest.mark.parametrize("shift", [-32, 8])
+def test_shift_out_of_range_for_one_rounding(shift):
+    with pytest.raises(ValueError, match=rf"shift must be in -31\.\.7, not {shift}"):
+        fixedpoint.multiply_by_reduced_multiplier(1, 1 << 30, shift)
+
+
+@pytest.mark.parametrize("x", [1 << 47, -(1 << 47) - 1])
+def test_value_out_of_range_for_one_rounding(x):
+    with pytest.raises(ValueError, match=rf"x must fit 48 bits, and {x} does not"):
+        fixedpoint.multiply_by_reduced_multiplier(x, 1 << 30, 0)
 
 
 @pytest.mark.parametrize("exponent", [-1, 63])

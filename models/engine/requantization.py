@@ -1,23 +1,38 @@
 """Accumulators to activations: the last step of every operator that multiplies."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.fixedpoint import multiply_by_quantized_multiplier, wrap
+from models.fixedpoint import (
+    multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
+    wrap,
+)
 
-__all__ = ["clamp_to_int8", "requantize"]
+__all__ = ["clamp_to", "clamp_to_int8", "requantize"]
+
+Activation = type[np.int8] | type[np.int16]
 
 
-INT8 = np.iinfo(np.int8)
+def clamp_to(dtype: Activation, values: ArrayLike, minimum: int, maximum: int) -> NDArray[Any]:
+    """Clamp to ``minimum .. maximum``, the range of ``dtype`` that the fused activation leaves.
+
+    ``dtype`` is int8 or int16.
+    """
+    limits = np.iinfo(dtype)
+    if not limits.min <= minimum <= maximum <= limits.max:
+        raise ValueError(
+            f"minimum and maximum must be ordered and in {limits.min}..{limits.max}, "
+            f"not {minimum} and {maximum}"
+        )
+    return np.clip(values, minimum, maximum).astype(dtype)
 
 
 def clamp_to_int8(values: ArrayLike, minimum: int, maximum: int) -> NDArray[np.int8]:
-    """Clamp to ``minimum .. maximum``, the int8 range that the fused activation leaves."""
-    if not INT8.min <= minimum <= maximum <= INT8.max:
-        raise ValueError(
-            f"minimum and maximum must be ordered and in -128..127, not {minimum} and {maximum}"
-        )
-    return np.clip(values, minimum, maximum).astype(np.int8)
+    """`clamp_to` int8."""
+    return clamp_to(np.int8, values, minimum, maximum)
 
 
 def requantize(
@@ -29,16 +44,19 @@ def requantize(
     zero_point: int,
     minimum: int,
     maximum: int,
-) -> NDArray[np.int8]:
-    """Convert accumulators to int8 activations.
+    dtype: Activation = np.int8,
+    single_rounding: bool = False,
+) -> NDArray[Any]:
+    """Convert accumulators to activations.
 
     ``clamp(rescale(acc + bias, multiplier, shift) + zero_point, minimum, maximum)``.  Both sums
-    wrap in ``int32``.
+    wrap in ``int32``; with ``single_rounding``, the first one does not.
 
     Parameters
     ----------
     accumulators : array_like
-        Sums of products, ``(..., C)``, already reduced to ``int32``.
+        Sums of products, ``(..., C)``, already reduced to ``int32``; 47 bits and a sign with
+        ``single_rounding``.
     bias : array_like
         ``int32``, one or ``C`` of them.
     multiplier, shift : array_like
@@ -46,8 +64,15 @@ def requantize(
     zero_point : int
         Of the output.
     minimum, maximum : int
-        Range of the fused activation, within -128 to 127.
+        Range of the fused activation, within that of ``dtype``.
+    dtype : type
+        Of the output: `numpy.int8` or `numpy.int16`.
+    single_rounding : bool
+        Rescale with `multiply_by_reduced_multiplier`, as operators on int16 activations do.
     """
-    total = wrap(np.asarray(accumulators, dtype=np.int64) + np.asarray(bias, dtype=np.int64))
-    scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
-    return clamp_to_int8(wrap(scaled + zero_point), minimum, maximum)
+    total = np.asarray(accumulators, dtype=np.int64) + np.asarray(bias, dtype=np.int64)
+    if single_rounding:
+        scaled = multiply_by_reduced_multiplier(total, multiplier, shift)
+    else:
+        scaled = multiply_by_quantized_multiplier(wrap(total), multiplier, shift)
+    return clamp_to(dtype, wrap(scaled + zero_point), minimum, maximum)
