@@ -93,6 +93,18 @@ class Operands:
             raise InputError(f"has {len(self.node.outputs)} outputs, and 1 is expected")
         return check_activation(self.graph.tensors[self.node.outputs[0]])
 
+    def intermediate(self, suffix: str, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
+        """Add a tensor to the graph, between the layers that this node becomes.
+
+        Legalising the graph once more finds the same tensor again.
+        """
+        name = f"{self.node.name}:{suffix}"
+        while True:
+            tensor = Tensor(name, shape, np.dtype(dtype))
+            if self.graph.tensors.setdefault(name, tensor) == tensor:
+                return tensor
+            name += "'"
+
     def constant(self, index: int, what: str) -> NDArray:
         """Data of input ``index``, which must be constant."""
         tensor = self.required(index, what)
