@@ -1,6 +1,7 @@
 """Runs layers on the golden models: the numbers that the chip must produce, bit for bit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from mmsp.compiler.layers import (
     TransposeConv,
 )
 from mmsp.errors import InputError
-from mmsp.graph import Graph
+from mmsp.graph import Graph, Tensor
 from models import engine
 
 __all__ = ["run_golden"]
@@ -26,8 +27,6 @@ Pixels = NDArray
 """``(H, W, C)``, int8 or int16."""
 
 Operands = list[Pixels]
-Size = tuple[int, int, int]
-"""``(H, W, C)`` of the output, which does not always follow from the operands."""
 
 
 def run_golden(
@@ -67,9 +66,9 @@ def run_golden(
         return tensors[name].reshape(graph.tensors[name].pixels)
 
     for layer in layers:
-        size = graph.tensors[layer.output].pixels
-        result = KERNELS[type(layer)](layer, [pixels(name) for name in layer.inputs], size)
-        tensors[layer.output] = result.reshape(graph.tensors[layer.output].shape)
+        output = graph.tensors[layer.output]
+        result = KERNELS[type(layer)](layer, [pixels(name) for name in layer.inputs], output)
+        tensors[layer.output] = result.reshape(output.shape)
     return tensors if keep_all else {name: tensors[name] for name in graph.outputs}
 
 
@@ -99,7 +98,7 @@ def requantization_arguments(requantization: Requantization) -> dict:
     }
 
 
-def run_conv(layer: Conv, operands: Operands, size: Size) -> Pixels:
+def run_conv(layer: Conv, operands: Operands, output: Tensor) -> Pixels:
     """Convolve, each channel for itself or all together."""
     kernel = engine.depthwise_conv2d if layer.depthwise else engine.conv2d
     return kernel(
@@ -114,12 +113,12 @@ def run_conv(layer: Conv, operands: Operands, size: Size) -> Pixels:
     )
 
 
-def run_transpose_conv(layer: TransposeConv, operands: Operands, size: Size) -> Pixels:
+def run_transpose_conv(layer: TransposeConv, operands: Operands, output: Tensor) -> Pixels:
     """Convolve, transposed; the output's size does not follow from the input's."""
     return engine.transpose_conv2d(
         operands[0],
         layer.weights,
-        size=size[:2],
+        size=output.pixels[:2],
         bias=layer.bias,
         stride=layer.stride,
         before=layer.before,
@@ -128,7 +127,7 @@ def run_transpose_conv(layer: TransposeConv, operands: Operands, size: Size) -> 
     )
 
 
-def run_add(layer: Add, operands: Operands, size: Size) -> Pixels:
+def run_add(layer: Add, operands: Operands, output: Tensor) -> Pixels:
     """Add two tensors."""
     arguments = requantization_arguments(layer.requantization)
     for name in ("multiplier", "shift"):
@@ -143,7 +142,7 @@ def run_add(layer: Add, operands: Operands, size: Size) -> Pixels:
     )
 
 
-def run_pool(layer: Pool, operands: Operands, size: Size) -> Pixels:
+def run_pool(layer: Pool, operands: Operands, output: Tensor) -> Pixels:
     """Take the mean or the maximum of every window."""
     kernel = engine.average_pool2d if layer.kind == "average" else engine.max_pool2d
     return kernel(
@@ -156,17 +155,17 @@ def run_pool(layer: Pool, operands: Operands, size: Size) -> Pixels:
     )
 
 
-def run_pad(layer: Pad, operands: Operands, size: Size) -> Pixels:
+def run_pad(layer: Pad, operands: Operands, output: Tensor) -> Pixels:
     """Surround with the zero point."""
     return engine.pad(operands[0], layer.padding, layer.zero_point)
 
 
-def run_reshape(layer: Reshape, operands: Operands, size: Size) -> Pixels:
+def run_reshape(layer: Reshape, operands: Operands, output: Tensor) -> Pixels:
     """Keep the bytes; the caller gives them the output's shape."""
     return operands[0]
 
 
-def run_softmax(layer: Softmax, operands: Operands, size: Size) -> Pixels:
+def run_softmax(layer: Softmax, operands: Operands, output: Tensor) -> Pixels:
     """Normalise over the channels."""
     return engine.softmax(
         operands[0],
@@ -176,7 +175,7 @@ def run_softmax(layer: Softmax, operands: Operands, size: Size) -> Pixels:
     )
 
 
-KERNELS: dict[type, Callable[..., Pixels]] = {
+KERNELS: dict[type, Callable[[Any, Operands, Tensor], Pixels]] = {
     Add: run_add,
     Conv: run_conv,
     Pad: run_pad,
@@ -185,4 +184,5 @@ KERNELS: dict[type, Callable[..., Pixels]] = {
     Softmax: run_softmax,
     TransposeConv: run_transpose_conv,
 }
-"""What runs each kind of layer."""
+"""What runs each kind of layer: the layer, its operands and its output, whose size and type do not
+always follow from the operands."""
