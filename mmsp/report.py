@@ -1,7 +1,7 @@
 """What a run did and cost, as a table for people and as JSON for programs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain values; a field that the target does not have is null."""
         result = self.result
+        no_figures = {field.name: None for field in fields(LayerResult)}
         return {
             "model": self.model,
             "target": self.target,
@@ -69,17 +70,7 @@ class Report:
             "energy_uj": None,
             "layers": [vars(layer) for layer in result.layers]
             if result
-            else [
-                {
-                    "name": name,
-                    "op": op,
-                    "cycles": None,
-                    "macs": macs,
-                    "mac_utilisation": None,
-                    "mram_bytes_read": None,
-                }
-                for name, op, macs in self.layers
-            ],
+            else [no_figures | {"name": name, "op": op, "macs": m} for name, op, m in self.layers],
             "outputs": [
                 {
                     "name": port.name,

@@ -21,6 +21,7 @@ from mmsp.image import write_image
 from mmsp.importers.tflite_writer import write_tflite
 from mmsp.inputs import random_batch
 from mmsp.references import Comparison
+from mmsp.simulator import RunResult
 from mmsp.simulator.simulator import LayerResult, Result
 from mmsp.zoo import digits_model
 
@@ -30,7 +31,10 @@ NETWORK_FIELDS = [
     "roofline_cycles", "roofline_ratio", "mram_bytes_read", "energy_uj", "microseconds", "layers",
     "bit_exact", "peers",
 ]  # fmt: skip
-LAYER_FIELDS = ["name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read"]
+LAYER_FIELDS = [
+    "name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read", "program_bytes",
+    "mac_active_cycles", "wait_weights_cycles", "wait_drain_cycles",
+]  # fmt: skip
 
 # Thousand cycles, as published: written down once more, so that a slip in the data is noticed.
 STATED = """
@@ -48,12 +52,18 @@ def fake_measurement(network=None, *, mismatches=0, cycles=50_000, model="some.t
     macs = network.macs if network else 1000
     layer = LayerResult(
         name="only", op="CONV_2D", cycles=cycles - 7, macs=macs, mac_utilisation=0.5,
-        mram_bytes_read=160,
+        mram_bytes_read=160, program_bytes=128, mac_active_cycles=30_000, wait_weights_cycles=200,
+        wait_drain_cycles=100,
     )  # fmt: skip
     result = Result(
         config=FULL, outputs={}, int8_outputs={}, cycles=cycles, cycles_each=[cycles], macs=macs,
         mac_utilisation=macs / (cycles * 256), roofline_cycles=40_000, mram_reads=10,
         mram_active_cycles=20, layers=[layer],
+        first=RunResult(
+            cycles=cycles, mram_reads=10, mram_active_cycles=20, mac_active_cycles=30_000,
+            wait_weights_cycles=200, wait_drain_cycles=100, layers=(),
+            samples=np.zeros((0, 6), np.uint64),
+        ),
     )  # fmt: skip
     return Measurement(
         model=model,

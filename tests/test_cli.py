@@ -15,6 +15,7 @@ from PIL import Image
 
 import mmsp.cli.run
 from hdl.config import CONFIGS, SMALL
+from hdl.engine.descriptor import DESCRIPTOR_WORDS
 from mmsp import Simulator
 from mmsp.cli import main
 from mmsp.cli.main import COMMANDS
@@ -28,7 +29,10 @@ from mmsp.loading import load_model
 from mmsp.tflm import run_tflm, tflm_available
 from mmsp.zoo import digits_model, held_out_digits, quantize_digits
 
-LAYER_FIELDS = ["name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read"]
+LAYER_FIELDS = [
+    "name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read", "program_bytes",
+    "mac_active_cycles", "wait_weights_cycles", "wait_drain_cycles",
+]  # fmt: skip
 REPORT_FIELDS = [
     "model", "target", "config", "cycles", "cycles_each", "macs", "mac_utilisation",
     "roofline_cycles", "mram_bytes_read", "mram_active_cycles", "energy_uj", "layers", "outputs",
@@ -176,7 +180,12 @@ def test_rtl_target(capsys, digits, tmp_path):
     # The end of the program belongs to no layer.
     assert 0 <= document["cycles"] - sum(layer["cycles"] for layer in layers) < 100
     assert document["mac_utilisation"] == document["macs"] / (document["cycles"] * 16)
+    parts = "mac_active", "wait_weights", "wait_drain"
+    assert all(sum(e[f"{part}_cycles"] for part in parts) <= e["cycles"] for e in layers)
+    assert all(e["mac_active_cycles"] * 16 >= e["macs"] for e in layers)
     image = read_image(write_image(compile_graph(read_tflite(digits_model(), "d"), SMALL)))
+    # END and the 128 bytes before the program belong to no layer.
+    assert sum(e["program_bytes"] for e in layers) == (image.program.words - DESCRIPTOR_WORDS) * 16
     roofline = max(-(-document["macs"] // 16), image.program.words)
     assert document["roofline_cycles"] == roofline <= document["cycles"]
     assert document["mram_bytes_read"] >= image.program.words * 16

@@ -13,21 +13,10 @@ from mmsp.errors import InputError
 from mmsp.image import Image
 from mmsp.inputs import Batch, make_batch
 from mmsp.loading import Model, Source, find_config, load_image
+from mmsp.simulator.costs import LayerResult, layer_results
 from mmsp.simulator.model import ChipModel, RunResult
 
 __all__ = ["LayerResult", "Result", "Simulator"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerResult:
-    """What one layer cost in the first inference; a layer that needs no job costs nothing."""
-
-    name: str
-    op: str
-    cycles: int
-    macs: int
-    mac_utilisation: float
-    mram_bytes_read: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +39,8 @@ class Result:
     """MRAM words of 16 bytes."""
     mram_active_cycles: int
     layers: list[LayerResult]
+    first: RunResult
+    """Counters of the first inference."""
 
     @property
     def mram_bytes_read(self) -> int:
@@ -188,30 +179,6 @@ class Simulator:
             roofline_cycles=max(-(-macs // array), self.image.program.words),
             mram_reads=first.mram_reads,
             mram_active_cycles=first.mram_active_cycles,
-            layers=self.layer_results(first),
+            layers=layer_results(self.description, self.config, self.image.program.words, first),
+            first=first,
         )
-
-    def layer_results(self, run: RunResult) -> list[LayerResult]:
-        """Add up the jobs of each layer."""
-        count = len(self.description.layers)
-        cycles, reads = [0] * count, [0] * count
-        before_cycles, before_reads = 0, 0
-        for job, done in zip(self.description.jobs, run.layers, strict=True):
-            cycles[job.layer] += done.cycles - before_cycles
-            reads[job.layer] += done.mram_reads - before_reads
-            before_cycles, before_reads = done.cycles, done.mram_reads
-        return [
-            LayerResult(
-                name=layer.name,
-                op=layer.op,
-                cycles=cycles[index],
-                macs=layer.macs,
-                mac_utilisation=(
-                    layer.macs / (cycles[index] * self.config.macs_per_cycle)
-                    if cycles[index]
-                    else 0.0
-                ),
-                mram_bytes_read=reads[index] * MRAM_WORD_BYTES,
-            )
-            for index, layer in enumerate(self.description.layers)
-        ]
