@@ -5,13 +5,14 @@ Scales are integers throughout: a Q0.31 multiplier and a power-of-two shift, see
 `models.fixedpoint.multiply_by_quantized_multiplier`.
 """
 
+from models.engine.activations import logistic_table, tanh_table
 from models.engine.convolution import (
     conv2d,
     depthwise_conv2d,
     fully_connected,
     transpose_conv2d,
 )
-from models.engine.elementwise import add, pad
+from models.engine.elementwise import add, combine, look_up, multiply, pad, rescale
 from models.engine.pooling import average_pool2d, max_pool2d, reciprocal
 from models.engine.requantization import requantize
 from models.engine.softmax import softmax, softmax_exponentials, softmax_reciprocal
@@ -19,15 +20,21 @@ from models.engine.softmax import softmax, softmax_exponentials, softmax_recipro
 __all__ = [
     "add",
     "average_pool2d",
+    "combine",
     "conv2d",
     "depthwise_conv2d",
     "fully_connected",
+    "logistic_table",
+    "look_up",
     "max_pool2d",
+    "multiply",
     "pad",
     "reciprocal",
     "requantize",
+    "rescale",
     "softmax",
     "softmax_exponentials",
     "softmax_reciprocal",
+    "tanh_table",
     "transpose_conv2d",
 ]

@@ -54,16 +54,18 @@ def _exp_on_minus_quarter_to_zero(a: IntArray) -> IntArray:
     return EXP_MINUS_ONE_EIGHTH + high_mul(EXP_MINUS_ONE_EIGHTH, x + higher_terms)
 
 
-def exp_on_negative_values(a: ArrayLike) -> IntArray:
-    """``exp(a)`` as Q0.31 for Q5.26 ``a`` in -32 to 0."""
+def exp_on_negative_values(
+    a: ArrayLike, fraction_bits: int = SCALED_DIFFERENCE_FRACTION_BITS
+) -> IntArray:
+    """``exp(a)`` as Q0.31 for ``a <= 0`` with ``fraction_bits``: Q5.26, or Q4.27."""
     a = np.asarray(a, dtype=np.int64)
-    quarter = 1 << (SCALED_DIFFERENCE_FRACTION_BITS - 2)
+    quarter = 1 << (fraction_bits - 2)
     # The part in [-1/4, 0), by the series; the rest is a multiple of 1/4, one factor per bit.
     fine = (a & (quarter - 1)) - quarter
-    result = _exp_on_minus_quarter_to_zero(fine << 5)
+    result = _exp_on_minus_quarter_to_zero(fine << (31 - fraction_bits))
     remainder = fine - a
     for exponent, factor in EXP_OF_MINUS_POWER_OF_TWO.items():
-        bit = 1 << (SCALED_DIFFERENCE_FRACTION_BITS + exponent)
+        bit = 1 << (fraction_bits + exponent)
         result = np.where(remainder & bit, high_mul(result, factor), result)
     return np.where(a == 0, INT32_MAX, result)
 
@@ -89,11 +91,22 @@ def softmax_exponentials(
     return np.where(differences >= minimum_difference, exp_on_negative_values(scaled), 0)
 
 
+def reciprocal_of_one_plus(fraction: ArrayLike) -> IntArray:
+    """``2 / (1 + fraction)`` as Q2.29 for Q0.31 ``fraction``, by three Newton-Raphson steps."""
+    half_denominator = rounding_half_sum(fraction, INT32_MAX)
+    x = FORTY_EIGHT_SEVENTEENTHS + high_mul(half_denominator, MINUS_THIRTY_TWO_SEVENTEENTHS)
+    for _ in range(3):
+        error = ONE_Q2_29 - high_mul(half_denominator, x)
+        # Q4.27 back to Q2.29; below 1/5 in magnitude, so gemmlowp's saturation cannot happen.
+        x = x + (high_mul(x, error) << 2)
+    return x
+
+
 def softmax_reciprocal(sum_of_exponentials: ArrayLike) -> tuple[IntArray, IntArray]:
     """Reciprocal of a sum of exponentials in Q12.19, 1 to 2**32 - 1.
 
     Returns ``(scale, bits_over_unit)``: with ``sum = u * 2**bits_over_unit`` and ``u`` in [1, 2),
-    ``scale`` is ``1 / u`` as Q0.31, by three Newton-Raphson steps.
+    ``scale`` is ``1 / u`` as Q0.31.
     """
     total = np.asarray(sum_of_exponentials, dtype=np.int64)
     if np.any((total < 1) | (total >= 1 << 32)):
@@ -101,14 +114,8 @@ def softmax_reciprocal(sum_of_exponentials: ArrayLike) -> tuple[IntArray, IntArr
     # float64 holds 32-bit integers exactly, and frexp's exponent is then the bit length.
     leading_zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
     fraction = (total << leading_zeros) - (1 << 31)
-
-    half_denominator = rounding_half_sum(fraction, INT32_MAX)
-    x = FORTY_EIGHT_SEVENTEENTHS + high_mul(half_denominator, MINUS_THIRTY_TWO_SEVENTEENTHS)
-    for _ in range(3):
-        error = ONE_Q2_29 - high_mul(half_denominator, x)
-        # Q4.27 back to Q2.29; below 1/5 in magnitude, so gemmlowp's saturation cannot happen.
-        x = x + (high_mul(x, error) << 2)
-    return saturate(x << 1, 32), ACCUMULATION_INTEGER_BITS - leading_zeros
+    scale = saturate(reciprocal_of_one_plus(fraction) << 1, 32)
+    return scale, ACCUMULATION_INTEGER_BITS - leading_zeros
 
 
 def softmax(

@@ -22,7 +22,7 @@ __all__ = [
 Q31_ONE = 1 << 31
 SMALLEST_SHIFT = -31
 LARGEST_SHIFT = 30
-INT8_MINIMUM, INT8_MAXIMUM = -128, 127
+INT8 = np.dtype(np.int8)
 
 SOFTMAX_INTEGER_BITS = 5
 """Integer bits of a scaled difference in softmax (``kScaledDiffIntegerBits``): Q5.26."""
@@ -82,8 +82,10 @@ def quantize_multiplier_smaller_than_one(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """Smallest and largest int8 output under a fused activation.
+def activation_range(
+    activation: str, scale: float, zero_point: int, dtype: np.dtype = INT8
+) -> tuple[int, int]:
+    """Smallest and largest output of type ``dtype``, int8 or int16, under a fused activation.
 
     ``CalculateActivationRangeQuantized`` of ``kernel_util.cc``: the limits are quantised in
     float32.
@@ -105,8 +107,10 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         return zero_point + round_half_away(steps)
 
     low, high = ACTIVATION_LIMITS[activation]
-    minimum = INT8_MINIMUM if low is None else max(INT8_MINIMUM, quantize(low))
-    maximum = INT8_MAXIMUM if high is None else min(INT8_MAXIMUM, quantize(high))
+    limits = np.iinfo(dtype)
+    minimum, maximum = int(limits.min), int(limits.max)
+    minimum = minimum if low is None else max(minimum, quantize(low))
+    maximum = maximum if high is None else min(maximum, quantize(high))
     return minimum, maximum
 
 
