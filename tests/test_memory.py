@@ -31,6 +31,7 @@ def test_read_wins_and_the_write_waits():
         ctx.set(word.p.bank, 2)
         ctx.set(word.p.address, 7)
         ctx.set(word.p.data, 0x01020304)
+        ctx.set(word.p.mask, 0b1111)
         ctx.set(word.valid, 1)
         ctx.set(read.address, 7)
         ctx.set(read.enable, 1)
@@ -46,6 +47,46 @@ def test_read_wins_and_the_write_waits():
         ctx.set(read.enable, 1)
         await ctx.tick()
         assert ctx.get(read.data) == 0x01020304
+
+    run(memory, testbench)
+
+
+def test_write_keeps_bytes_outside_of_its_mask():
+    memory = ActivationMemory(SMALL)
+    word, host = memory.write.word, memory.host
+    steps = [(0b1111, 0x01020304, 0x01020304), (0b0101, 0xAABBCCDD, 0x01BB03DD),
+             (0b0000, 0x55555555, 0x01BB03DD), (0b1000, 0x00000000, 0x00BB03DD)]  # fmt: skip
+
+    async def testbench(ctx):
+        ctx.set(word.p.bank, 1)
+        ctx.set(host.bank, 1)
+        for mask, data, expected in steps:
+            ctx.set(word.p.data, data)
+            ctx.set(word.p.mask, mask)
+            ctx.set(word.valid, 1)
+            assert ctx.get(word.ready)
+            await ctx.tick()
+            ctx.set(word.valid, 0)
+            ctx.set(host.enable, 1)
+            await ctx.tick()
+            ctx.set(host.enable, 0)
+            assert ctx.get(host.q) == expected
+
+    run(memory, testbench)
+
+
+def test_host_writes_whole_words():
+    memory = ActivationMemory(SMALL)
+    host = memory.host
+
+    async def testbench(ctx):
+        ctx.set(host.enable, 1)
+        ctx.set(host.write, 1)
+        ctx.set(host.data, 0x01020304)
+        await ctx.tick()
+        ctx.set(host.write, 0)
+        await ctx.tick()
+        assert ctx.get(host.q) == 0x01020304
 
     run(memory, testbench)
 

@@ -110,9 +110,11 @@ class Bench:
         assert self.releases == job.walk.groups
 
     def unpack(self, raw: int) -> tuple[int, int, int]:
-        """``(bank, address, data)`` of a word on its way to the memory."""
-        bits = self.config.bank_address_bits
-        return raw & 3, (raw >> 2) & ((1 << bits) - 1), raw >> (2 + bits)
+        """``(bank, address, data)`` of a word on its way to the memory, all of its bytes."""
+        bits, rows = self.config.bank_address_bits, self.config.rows
+        octets = raw >> (2 + bits)
+        assert octets >> 8 * rows == (1 << rows) - 1
+        return raw & 3, (raw >> 2) & ((1 << bits) - 1), octets & ((1 << 8 * rows) - 1)
 
 
 def check_coverage(jobs: list[DrainJob], seen: Counter[str]) -> float:

@@ -122,9 +122,11 @@ class Memory:
                 dut[f"banks__{b}__data"].value = int.from_bytes(word.tobytes(), "little")
         if dut.write__word__valid.value == 1 and dut.write__word__ready.value == 1:
             bits = dut.write__word__payload.value.to_unsigned()
-            address_bits = self.config.bank_address_bits
+            address_bits, rows = self.config.bank_address_bits, self.config.rows
             address = bits >> 2 & ((1 << address_bits) - 1)
-            return bits & (ACT_BANKS - 1), address, bits >> (2 + address_bits)
+            octets = bits >> (2 + address_bits)
+            assert octets >> 8 * rows == (1 << rows) - 1, "not all of a word"
+            return bits & (ACT_BANKS - 1), address, octets & ((1 << 8 * rows) - 1)
         return None
 
 

@@ -17,7 +17,7 @@ __all__ = ["BankWrite", "Drain"]
 
 
 class BankWrite(wiring.Signature):
-    """One word on its way to an activation bank."""
+    """One word on its way to an activation bank; of its bytes, those whose mask bit is set."""
 
     def __init__(self, config: ChipConfig):
         word = data.StructLayout(
@@ -25,6 +25,7 @@ class BankWrite(wiring.Signature):
                 "bank": unsigned(2),
                 "address": unsigned(config.bank_address_bits),
                 "data": unsigned(8 * config.rows),
+                "mask": unsigned(config.rows),
             }
         )
         super().__init__({"word": Out(stream.Signature(word))})
@@ -216,10 +217,15 @@ class Drain(wiring.Component):
             line_end.eq(out_x == job.out_w_last),
             image_end.eq(line_end & (out_y == job.out_h_last)),
         ]
-        m.submodules.queue = queue = fifo.SyncFIFO(
-            width=len(self.write.word.payload.as_value()), depth=self.WRITE_DEPTH
+        target = self.write.word
+        entry = Signal(
+            data.StructLayout(
+                {name: target.p[name].shape() for name in ("bank", "address", "data")}
+            )
         )
-        entry = Signal(self.write.word.payload.shape())
+        m.submodules.queue = queue = fifo.SyncFIFO(
+            width=len(entry.as_value()), depth=self.WRITE_DEPTH
+        )
         m.d.comb += [
             entry.bank.eq(row),
             entry.address.eq(address),
@@ -227,8 +233,9 @@ class Drain(wiring.Component):
             queue.w_data.eq(entry),
             queue.w_en.eq(word_valid & advance),
             queue_ready.eq(queue.w_rdy),
-            self.write.word.valid.eq(queue.r_rdy),
-            self.write.word.payload.as_value().eq(queue.r_data),
+            target.valid.eq(queue.r_rdy),
+            Cat(target.p.bank, target.p.address, target.p.data).eq(queue.r_data),
+            target.p.mask.eq(~0),
             queue.r_en.eq(self.write.word.ready),
         ]
         written_all = Signal(init=1)

@@ -1,4 +1,7 @@
-"""Activation memory: four single-port banks, read by row, written one word at a time."""
+"""Activation memory: four single-port banks, read by row, written one word at a time.
+
+A write changes the bytes of its word that its mask names.
+"""
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -38,7 +41,7 @@ class ActivationMemory(wiring.Component):
     write : In(BankWrite)
         Accepted when its bank is not being read.
     host : In(HostPort)
-        Only while neither of the others is active.
+        Whole words, only while neither of the others is active.
     """
 
     def __init__(self, config: ChipConfig):
@@ -64,7 +67,7 @@ class ActivationMemory(wiring.Component):
             m.submodules[f"bank_{b}"] = bank
             # One address, and enables that visibly exclude each other: synthesis finds a single
             # port, and adds no registers for a read and a write in one cycle.
-            reader, writer = bank.read_port(), bank.write_port()
+            reader, writer = bank.read_port(), bank.write_port(granularity=8)
             of_host = Signal(name=f"host_{b}")
             address = Signal(config.bank_address_bits, name=f"address_{b}")
             m.d.comb += [
@@ -80,13 +83,16 @@ class ActivationMemory(wiring.Component):
                 m.d.comb += [
                     address.eq(host.address),
                     writer.data.eq(host.data),
-                    writer.en.eq(host.write & ~read.enable),
+                    writer.en.eq((host.write & ~read.enable).replicate(config.rows)),
                 ]
             with m.Elif(word.valid & (word.p.bank == b)):
-                m.d.comb += [writer.en.eq(~read.enable), word.ready.eq(~read.enable)]
+                m.d.comb += [
+                    writer.en.eq(word.p.mask & (~read.enable).replicate(config.rows)),
+                    word.ready.eq(~read.enable),
+                ]
             with m.If(host_bank == b):
                 m.d.comb += host.q.eq(reader.data)
-            m.d.sync += Assert(~(reader.en & writer.en), "two accesses to a single-port bank")
+            m.d.sync += Assert(~(reader.en & writer.en.any()), "two accesses to a single-port bank")
         engine = word.valid | Cat(read.enable for read in self.reads).any()
         m.d.sync += Assert(~(host.enable & engine), "host access while the engine uses the memory")
         return m

@@ -96,6 +96,7 @@ class Serial(wiring.Component):
             self.write.word.p.bank.eq(row_out),
             self.write.word.p.address.eq(out_address),
             self.write.word.p.data.eq(word),
+            self.write.word.p.mask.eq(~0),
         ]
         with m.If(core.o.valid & core.o.ready):
             m.d.sync += word[channel_out[:byte_bits]].eq(core.o.payload)
