@@ -28,40 +28,53 @@ __all__ = [
     "graph_ports",
 ]
 
-OUTSIDE_DTYPES = ("int8", "uint8", "float32")
+INSIDE_DTYPES = {
+    "int8": ("int8",),
+    "int16": ("int16",),
+    "uint8": ("int8",),
+    "float32": ("int8", "int16"),
+}
+"""Types that a tensor may have on the chip, by the type that the file declares."""
+
+OUTSIDE_DTYPES = tuple(INSIDE_DTYPES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
     """An input or output of a network, outside (as the file declares it) and inside (on the chip).
 
-    ``scale`` and ``zero_point`` are those of the int8 tensor inside, None when it has none.
+    ``scale`` and ``zero_point`` are those of the tensor inside, None when it has none.
     """
 
     name: str
     shape: tuple[int, ...]
-    dtype: str  # outside: int8, uint8 or float32
+    dtype: str  # outside: one of `OUTSIDE_DTYPES`
     scale: float | None
     zero_point: int | None
     tensor: str  # where it is stored, a key of `Description.tensors`
+    inside: str = "int8"  # or int16
 
     def conversion(self, dtype: str) -> HostConversion:
-        """The arithmetic between type ``dtype`` outside and int8 inside."""
+        """The arithmetic between type ``dtype`` outside and the type inside."""
         scale = 1.0 if self.scale is None else self.scale
         quantization = Quantization((scale,), (self.zero_point or 0,))
         outside = Tensor(self.name, self.shape, np.dtype(dtype))
-        return HostConversion("", "QUANTIZE", "", outside, self.tensor, quantization)
+        return HostConversion(
+            "", "QUANTIZE", "", outside, self.tensor, quantization, np.dtype(self.inside)
+        )
 
-    def to_inside(self, values: NDArray) -> NDArray[np.int8]:
-        """Convert values of type ``dtype`` to int8."""
-        return values if self.dtype == "int8" else self.conversion(self.dtype).to_inside(values)
+    def to_inside(self, values: NDArray) -> NDArray:
+        """Convert values of type ``dtype`` to the type inside."""
+        same = self.dtype == self.inside
+        return values if same else self.conversion(self.dtype).to_inside(values)
 
-    def to_outside(self, values: NDArray[np.int8]) -> NDArray:
-        """Convert int8 values to type ``dtype``."""
-        return values if self.dtype == "int8" else self.conversion(self.dtype).to_outside(values)
+    def to_outside(self, values: NDArray) -> NDArray:
+        """Convert values of the type inside to type ``dtype``."""
+        same = self.dtype == self.inside
+        return values if same else self.conversion(self.dtype).to_outside(values)
 
-    def quantize(self, values: NDArray) -> NDArray[np.int8]:
-        """Convert real values to int8, rounding half away from zero."""
+    def quantize(self, values: NDArray) -> NDArray:
+        """Convert real values to the type inside, rounding half away from zero."""
         return self.conversion("float32").to_inside(values)
 
 
@@ -126,6 +139,7 @@ class Description:
                     "name": name,
                     "pixels": list(tensor.placement.pixels),
                     "packed": tensor.placement.packed,
+                    "wide": tensor.placement.wide,
                     "base": tensor.placement.base,
                     "row0": tensor.placement.row0,
                     "first": tensor.first,
@@ -228,6 +242,7 @@ def make_port(graph: Graph, name: str, direction: str, storage: str) -> Port:
         scale=quantization.scale[0] if quantization and single else None,
         zero_point=quantization.zero_point[0] if quantization and single else None,
         tensor=storage,
+        inside=str(inside.dtype),
     )
 
 
@@ -249,10 +264,14 @@ def read_tensor(fields: Fields, config: ChipConfig) -> tuple[str, StoredTensor]:
     name, pixels = fields.text("name"), fields.shape("pixels")
     if len(pixels) != 3:  # noqa: PLR2004  (height, width, channels)
         raise InputError(f"tensor {name!r} of the image has pixels {pixels}, not three sizes")
+    packed, wide = fields.flag("packed"), fields.flag("wide")
+    if packed and wide:
+        raise InputError(f"tensor {name!r} of the image is packed and int16, which never meet")
     placement = Placement(
         pixels=pixels,
         word_bytes=config.rows,
-        packed=fields.flag("packed"),
+        packed=packed,
+        wide=wide,
         base=fields.integer("base", 0, config.bank_words - 1),
         row0=fields.integer("row0", 0, ACT_BANKS - 1),
     )
@@ -275,15 +294,27 @@ def read_port(fields: Fields, tensors: dict[str, StoredTensor]) -> Port:
         scale=fields.optional("scale", positive),
         zero_point=fields.optional("zero_point", lambda v: integer(v, "zero_point", -128, 127)),
         tensor=fields.text("tensor"),
+        inside=fields.text("inside"),
     )
     if port.dtype not in OUTSIDE_DTYPES:
         raise InputError(
             f"{fields.what} {port.name!r} of the image is {port.dtype!r}, not one of "
             f"{', '.join(OUTSIDE_DTYPES)}"
         )
+    if port.inside not in INSIDE_DTYPES[port.dtype]:
+        raise InputError(
+            f"{fields.what} {port.name!r} of the image is {port.dtype} outside and "
+            f"{port.inside!r} inside, not {' or '.join(INSIDE_DTYPES[port.dtype])}"
+        )
     if port.tensor not in tensors:
         raise InputError(f"{fields.what} {port.name!r} of the image is stored nowhere")
-    pixels = tensors[port.tensor].placement.pixels
+    placement = tensors[port.tensor].placement
+    if port.inside != str(placement.dtype):
+        raise InputError(
+            f"{fields.what} {port.name!r} of the image is {port.inside}, and is stored as "
+            f"{placement.dtype}"
+        )
+    pixels = placement.pixels
     if math.prod(port.shape) != math.prod(pixels):
         raise InputError(
             f"{fields.what} {port.name!r} of the image has shape {port.shape}, and is stored as "

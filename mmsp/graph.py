@@ -101,10 +101,10 @@ class Node:
 
 @dataclass(frozen=True)
 class HostConversion:
-    """A conversion at the edge of a graph that the host does, so that the chip sees int8 only.
+    """A conversion at the edge of a graph that the host does, so that the chip sees integers only.
 
-    ``outside`` is the tensor that the file declares, float32 or uint8; ``inside`` names the int8
-    tensor of the graph.  ``quantization`` is that of ``inside``.
+    ``outside`` is the tensor that the file declares, float32 or uint8; ``inside`` names the tensor
+    of the graph, int8 or, against float32 only, int16.  ``quantization`` is that of ``inside``.
     """
 
     node: str
@@ -113,6 +113,7 @@ class HostConversion:
     outside: Tensor
     inside: str
     quantization: Quantization
+    inside_dtype: np.dtype = field(default=np.dtype(np.int8))
 
     @property
     def sentence(self) -> str:
@@ -122,15 +123,15 @@ class HostConversion:
         if self.direction == "input":
             return (
                 f"input {outside.name!r} is {outside.dtype}: "
-                f"converted to int8 ({parameters}) on the host"
+                f"converted to {self.inside_dtype} ({parameters}) on the host"
             )
         return (
             f"output {outside.name!r} is {outside.dtype}: "
-            f"converted from int8 ({parameters}) on the host"
+            f"converted from {self.inside_dtype} ({parameters}) on the host"
         )
 
-    def to_inside(self, values: NDArray) -> NDArray[np.int8]:
-        """Quantise what the user gives (float32 or uint8) to the graph's int8 input.
+    def to_inside(self, values: NDArray) -> NDArray:
+        """Quantise what the user gives (float32 or uint8) to the graph's int8 or int16 input.
 
         float32 rounds half away from zero and saturates, as TFLM's ``AffineQuantize`` does.
         """
@@ -142,10 +143,11 @@ class HostConversion:
         # that no value below a half is rounded up to one.
         rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled))
         shifted = rounded + self.quantization.zero_point[0]
-        return np.clip(shifted, -128, 127).astype(np.int8)
+        limits = np.iinfo(self.inside_dtype)
+        return np.clip(shifted, limits.min, limits.max).astype(self.inside_dtype)
 
-    def to_outside(self, values: NDArray[np.int8]) -> NDArray:
-        """Convert the graph's int8 output to what the file declares (float32 or uint8)."""
+    def to_outside(self, values: NDArray) -> NDArray:
+        """Convert the graph's int8 or int16 output to what the file declares."""
         if self.outside.dtype == np.uint8:
             return np.asarray(values, np.int8).view(np.uint8) ^ np.uint8(0x80)
         offset = np.asarray(values, np.int32) - self.quantization.zero_point[0]

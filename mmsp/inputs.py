@@ -223,10 +223,14 @@ def convert(array: NDArray, port: Port) -> tuple[NDArray, str | None]:
         return array, None
     if array.dtype.kind == "f":
         return convert_reals(array, port)
-    if array.dtype == np.uint8:
+    if array.dtype == np.uint8 and port.inside == "int8":
         values = from_picture_values(array, port)
         return values, f"input {port.name!r}: uint8 taken as a picture, minus 128"
-    expected = {"int8": "int8, float or a uint8 picture", "uint8": "uint8 or float"}
+    expected = {
+        "int8": "int8, float or a uint8 picture",
+        "int16": "int16 or float",
+        "uint8": "uint8 or float",
+    }
     raise InputError(
         f"input {port.name!r} is {array.dtype}, and must be "
         f"{expected.get(port.dtype, 'float or a uint8 picture')}"
@@ -258,10 +262,13 @@ def convert_reals(array: NDArray, port: Port) -> tuple[NDArray, str | None]:
 
 
 def random_batch(ports: Sequence[Port], seed: int) -> Batch:
-    """One set of inputs, uniform over all int8 values, the same for the same seed."""
+    """One set of inputs, uniform over all values of their types, the same for the same seed."""
     rng = np.random.default_rng(seed)
-    values = {
-        port.name: port.to_outside(rng.integers(-128, 128, (1, *port.shape)).astype(np.int8))
-        for port in ports
-    }
+
+    def draw(port: Port) -> NDArray:
+        limits = np.iinfo(port.inside)
+        values = rng.integers(limits.min, limits.max + 1, (1, *port.shape))
+        return port.to_outside(values.astype(port.inside))
+
+    values = {port.name: draw(port) for port in ports}
     return Batch(values, 1, True, [f"no --input: random values (seed {seed})"])

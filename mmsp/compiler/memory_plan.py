@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
 from mmsp.compiler.layers import Add, Conv
 from mmsp.compiler.lower.feeds import can_pack
@@ -112,6 +114,7 @@ def draft_placements(
         pixels = simplified.pixels[name]
         packed = (
             bool(readers.get(name))
+            and not is_wide(graph, name)
             and name not in outputs
             and all(
                 isinstance(layer, Conv) and can_pack(layer, pixels, config)
@@ -119,7 +122,12 @@ def draft_placements(
             )
         )
         drafts[name] = Placement(
-            pixels=pixels, word_bytes=config.rows, packed=packed, base=0, row0=0
+            pixels=pixels,
+            word_bytes=config.rows,
+            packed=packed,
+            base=0,
+            row0=0,
+            wide=is_wide(graph, name),
         )
     for _, layer in simplified.layers:
         source = drafts[simplified.root(layer.inputs[0])]
@@ -129,8 +137,14 @@ def draft_placements(
             packed=False,
             base=0,
             row0=(source.row0 + ROW_PHASE) % 4,
+            wide=is_wide(graph, layer.output),
         )
     return drafts
+
+
+def is_wide(graph: Graph, name: str) -> bool:
+    """Whether a tensor is int16."""
+    return graph.tensors[name].dtype == np.int16
 
 
 def find_in_place(

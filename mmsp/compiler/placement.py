@@ -19,8 +19,9 @@ __all__ = ["Placement"]
 class Placement:
     """A tensor's place and layout.
 
-    Blocked: a pixel takes ``ceil(C / word_bytes)`` words, one channel a byte.  Packed: the bytes of
-    a row follow one another without gaps (few channels, network inputs only).
+    Blocked: a pixel takes ``ceil(C / word_bytes)`` words, one channel a byte.  Wide: int16, two
+    words for each of these, first the channels' low bytes, then their high bytes.  Packed: the
+    bytes of a row follow one another without gaps (int8, few channels, network inputs only).
     """
 
     pixels: tuple[int, int, int]  # (H, W, C)
@@ -28,11 +29,31 @@ class Placement:
     packed: bool
     base: int  # word address within a bank
     row0: int
+    wide: bool = False
+
+    def __post_init__(self) -> None:
+        if self.packed and self.wide:
+            raise ValueError("an int16 tensor cannot be packed")
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of an element."""
+        return np.dtype(np.int16 if self.wide else np.int8)
+
+    @property
+    def groups(self) -> int:
+        """Groups of ``word_bytes`` channels."""
+        return -(-self.pixels[2] // self.word_bytes)
+
+    @property
+    def planes(self) -> int:
+        """Words of a pixel and group."""
+        return 2 if self.wide else 1
 
     @property
     def pixel_words(self) -> int:
         """Words from one pixel to the next; 0 when packed."""
-        return 0 if self.packed else -(-self.pixels[2] // self.word_bytes)
+        return 0 if self.packed else self.groups * self.planes
 
     @property
     def row_words(self) -> int:
@@ -55,21 +76,28 @@ class Placement:
         bank = np.broadcast_to(rows % ACT_BANKS, address.shape)
         return bank.reshape(-1), address.reshape(-1)
 
-    def pack(self, values: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """Words in the order of `addresses`; bytes that carry no channel are zero."""
-        height, width, channels = self.pixels
-        raw = np.ascontiguousarray(values, np.int8).view(np.uint8)
-        units, unit_bytes = (1, width * channels) if self.packed else (width, channels)
-        padded_bytes = self.row_words * self.word_bytes // units
-        padded = np.zeros((height, units, padded_bytes), np.uint8)
-        padded[:, :, :unit_bytes] = raw.reshape(height, units, unit_bytes)
-        return padded.reshape(-1, self.word_bytes)
+    def pack(self, values: NDArray) -> NDArray[np.uint8]:
+        """Words in the order of `addresses`; bytes that carry no channel are zero.
 
-    def unpack(self, words: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """The inverse of `pack`: ``(H, W, C)``."""
+        ``values``: as many elements as the tensor has, of its type.
+        """
+        height, width, channels = self.pixels
+        raw = np.ascontiguousarray(values, self.dtype).view(np.uint8)
+        if self.packed:
+            padded = np.zeros((height, self.row_words * self.word_bytes), np.uint8)
+            padded[:, : width * channels] = raw.reshape(height, -1)
+            return padded.reshape(-1, self.word_bytes)
+        padded = np.zeros((height * width, self.groups * self.word_bytes, self.planes), np.uint8)
+        padded[:, :channels] = raw.reshape(-1, channels, self.planes)  # little endian: low first
+        blocks = padded.reshape(-1, self.word_bytes, self.planes)
+        return np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(-1, self.word_bytes)
+
+    def unpack(self, words: NDArray[np.uint8]) -> NDArray:
+        """The inverse of `pack`: ``(H, W, C)``, int8 or int16."""
         height, width, channels = self.pixels
         if self.packed:
             flat = words.reshape(height, -1)[:, : width * channels]
-        else:
-            flat = words.reshape(height, width, -1)[:, :, :channels]
-        return np.ascontiguousarray(flat).view(np.int8).reshape(height, width, channels)
+            return np.ascontiguousarray(flat).view(np.int8).reshape(self.pixels)
+        blocks = words.reshape(-1, self.planes, self.word_bytes).transpose(0, 2, 1)
+        flat = blocks.reshape(height * width, -1, self.planes)[:, :channels]
+        return np.ascontiguousarray(flat).view(self.dtype).reshape(self.pixels)
