@@ -80,6 +80,33 @@ def test_maximum_skips_padding(steps, expected):
     assert reduce(tagged) == [expected]
 
 
+def test_planes_are_shifted_by_bytes():
+    """-300 * 2**16 + 255 * 2**8 + 7; then the ends of what 40 bits hold."""
+    planes = [(7, 0), (255, 1), (-300, 2)]
+    steps = [
+        ({"pixel": 1, "first": i == 0, "last": i == 2, "shift": shift}, value)
+        for i, (value, shift) in enumerate(planes)
+    ]
+    assert reduce(steps) == [-300 * 65536 + 255 * 256 + 7]
+    top = (1 << 20) - 1
+    many = [({"pixel": 0, "first": i == 0, "last": i == 7, "shift": 2}, top) for i in range(8)]
+    assert reduce(many) == [8 * top << 16]
+    assert reduce([({"pixel": 0, "first": 1, "last": 1, "shift": 2}, -top - 1)]) == [-1 << 36]
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ({"shift": 3}, "shifted by too many bytes"),
+        ({"shift": 1, "maximum": 1}, "a maximum of shifted sums"),
+        ({"pixel": SMALL.accumulator_depth}, "a pixel without an accumulator"),
+    ],
+)
+def test_impossible_tags_are_caught(tag, message):
+    with pytest.raises(AssertionError, match=message):
+        reduce([({"first": 1, **tag}, 1), ({"pixel": 0, "first": 1, "last": 1}, 1)])
+
+
 def test_model_needs_a_first_step():
     with pytest.raises(KeyError):
         AccumulatorStore(4).step(

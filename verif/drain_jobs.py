@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ACT_BANKS, ChipConfig
+from hdl.engine.accumulators import ACCUMULATOR_BITS, PRODUCT_BITS
 from hdl.engine.descriptor import Descriptor, Drain
 from models.engine import reciprocal, requantize
 from models.engine.datapath import (
@@ -108,8 +109,9 @@ class DrainJob:
             output=output,
             channels=channels,
             pixels=[
-                pack(t, 32)
-                | (pack(n, OPERAND_BITS) | pack(p, OPERAND_BITS) << 9 * rows) << 32 * rows
+                pack(t, ACCUMULATOR_BITS)
+                | (pack(n, PRODUCT_BITS) | pack(p, PRODUCT_BITS) << PRODUCT_BITS * rows)
+                << ACCUMULATOR_BITS * rows
                 for t, n, p in zip(
                     *(x.reshape(-1, rows) for x in (total, latest, previous)), strict=True
                 )

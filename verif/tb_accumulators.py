@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from hdl.config import ChipConfig
-from hdl.engine.accumulators import ACCUMULATOR_BITS
+from hdl.engine.accumulators import ACCUMULATOR_BITS, PRODUCT_BITS
 from hdl.engine.array import SUM_BITS
 from models.engine.datapath import AccumulatorStore, Finished
 from models.fixedpoint import IntArray, wrap
@@ -20,9 +20,10 @@ EPISODES = 50
 EPISODE_CYCLES = 150
 MIN_EVENTS = 20
 PIXEL_BITS = 16
-OPERAND_BITS = 9
+TAG_BITS = PIXEL_BITS + 6
 LARGEST_SUM = 1 << (SUM_BITS - 1)
-SUMS_THAT_WRAP = (1 << 31) // LARGEST_SUM + 10
+MAX_SHIFT = 2
+SUMS_THAT_WRAP = (1 << (ACCUMULATOR_BITS - 1 - 8 * MAX_SHIFT)) // LARGEST_SUM + 3
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class Step:
     last: bool
     maximum: bool
     skip: bool
+    shift: int = 0
 
     def tag(self) -> int:
         """As `hdl.engine.accumulators.AccumulatorTag`."""
-        flags = self.first | self.last << 1 | self.maximum << 2 | self.skip << 3
+        flags = self.first | self.last << 1 | self.maximum << 2 | self.skip << 3 | self.shift << 4
         return self.pixel | flags << PIXEL_BITS
 
 
@@ -99,13 +101,14 @@ class Bench:
         else:
             self.maximum[pixel] = maximum
         sums = log_uniform(rng, bits=SUM_BITS, size=self.config.rows)
-        return Step(sums, pixel, first, last, maximum, bool(rng.integers(2)))
+        shift = 0 if maximum else int(rng.integers(MAX_SHIFT + 1))
+        return Step(sums, pixel, first, last, maximum, bool(rng.integers(2)), shift)
 
     async def cycle(self, step: Step | None, *, ready: bool) -> bool:
         """Offer a step, check handshakes and what leaves; return whether the pipeline moved."""
         dut, tagged, seen = self.dut, self.tagged, self.seen
         dut.tag_valid.value = step is not None
-        dut.tag.value = step.tag() if step is not None else int(self.rng.integers(1 << 20))
+        dut.tag.value = step.tag() if step is not None else int(self.rng.integers(1 << TAG_BITS))
         sums = log_uniform(self.rng, bits=SUM_BITS, size=self.config.rows)
         if tagged is not None:
             sums = tagged.sums
@@ -137,11 +140,13 @@ class Bench:
         seen["skipped first"] += step.skip and step.maximum and step.first
         seen["skip does not touch sums"] += step.skip and not step.maximum
         seen["single pass"] += step.first and step.last
+        seen[f"shift {step.shift}"] += not step.first and bool(step.sums.any())
         finished = self.store.step(**vars(step))
         if finished is None:
             return False
         self.expected.append(finished)
         seen["maximum" if step.maximum else "sum"] += 1
+        seen["more than int32"] += bool((wrap(finished.total) != finished.total).any())
         return True
 
     def check_output(self) -> None:
@@ -151,10 +156,10 @@ class Bench:
         expected = self.expected.popleft()
         assert unpack(raw, ACCUMULATOR_BITS, rows).tolist() == expected.total.tolist()
         raw >>= ACCUMULATOR_BITS * rows
-        assert unpack(raw, OPERAND_BITS, rows).tolist() == expected.latest.tolist()
-        raw >>= OPERAND_BITS * rows
+        assert unpack(raw, PRODUCT_BITS, rows).tolist() == expected.latest.tolist()
+        raw >>= PRODUCT_BITS * rows
         if expected.previous is not None:
-            assert unpack(raw, OPERAND_BITS, rows).tolist() == expected.previous.tolist()
+            assert unpack(raw, PRODUCT_BITS, rows).tolist() == expected.previous.tolist()
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -183,16 +188,17 @@ async def matches_model(dut) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def accumulators_wrap(dut) -> None:
-    """Sums beyond 2**31 wrap, one step a cycle on one pixel, either way."""
+    """Sums beyond 40 bits wrap, one step a cycle on one pixel, either way."""
     bench = Bench(dut)
     await bench.start()
     rows = bench.config.rows
     sums = np.where(np.arange(rows) % 2, LARGEST_SUM - 1, -LARGEST_SUM)
     for i in range(SUMS_THAT_WRAP):
-        step = Step(sums, 0, i == 0, i == SUMS_THAT_WRAP - 1, False, False)
+        step = Step(sums, 0, i == 0, i == SUMS_THAT_WRAP - 1, False, False, MAX_SHIFT)
         assert await bench.cycle(step, ready=True)
     await bench.cycle(None, ready=True)
-    assert bench.expected[0].total.tolist() == wrap(SUMS_THAT_WRAP * sums).tolist()
+    total = wrap(SUMS_THAT_WRAP * sums << 8 * MAX_SHIFT, ACCUMULATOR_BITS)
+    assert bench.expected[0].total.tolist() == total.tolist()
     assert (np.sign(bench.expected[0].total) == -np.sign(sums)).all()
     await bench.cycle(None, ready=True)
     assert not bench.expected

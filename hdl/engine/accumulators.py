@@ -9,9 +9,20 @@ from amaranth.utils import ceil_log2
 from hdl.config import ChipConfig
 from hdl.engine.array import SUM_BITS
 
-__all__ = ["ACCUMULATOR_BITS", "AccumulatorTag", "Accumulators", "accumulated"]
+__all__ = ["ACCUMULATOR_BITS", "PRODUCT_BITS", "AccumulatorTag", "Accumulators", "accumulated"]
 
-ACCUMULATOR_BITS = 32
+ACCUMULATOR_BITS = 40
+"""2**17 products of int16 and int8; what works on ``int32`` takes the low 32 bits."""
+
+PRODUCT_BITS = 9 + 8
+"""One operand times one weight, all that a pass of an element-wise operator sums."""
+
+LOWEST = -(1 << 31)
+"""Below every sum that takes part in a maximum."""
+
+
+MAX_SHIFT = 2
+"""Bytes: the high digit of an int16 weight times the high byte of an int16 operand."""
 
 
 class AccumulatorTag(data.Struct):
@@ -27,15 +38,21 @@ class AccumulatorTag(data.Struct):
     """Keep the larger value instead of the sum."""
     skip: 1
     """Maximum: the tap lies outside of the tensor and does not count."""
+    shift: 2
+    """Bytes by which the sum is shifted left first, 0 to 2: planes of int16; not with `maximum`."""
 
 
 def accumulated(rows: int) -> data.StructLayout:
-    """A finished pixel: ``total`` of all passes; ``latest``, the last pass alone; ``previous``."""
+    """A finished pixel.
+
+    ``total`` of all passes; ``latest``, the sum of the last pass alone, not shifted; ``previous``,
+    what was accumulated before it.  Of the latter two, as many bits as a product needs.
+    """
     return data.StructLayout(
         {
             "total": data.ArrayLayout(signed(ACCUMULATOR_BITS), rows),
-            "latest": data.ArrayLayout(signed(9), rows),
-            "previous": data.ArrayLayout(signed(9), rows),
+            "latest": data.ArrayLayout(signed(PRODUCT_BITS), rows),
+            "previous": data.ArrayLayout(signed(PRODUCT_BITS), rows),
         }
     )
 
@@ -98,7 +115,6 @@ class Accumulators(wiring.Component):
         ]
 
         totals, previous = [], []
-        lowest = -(1 << (ACCUMULATOR_BITS - 1))
         for r in range(rows):
             old = Signal(signed(ACCUMULATOR_BITS), name=f"old_{r}")
             new = Signal(signed(ACCUMULATOR_BITS), name=f"new_{r}")
@@ -106,9 +122,11 @@ class Accumulators(wiring.Component):
             m.d.comb += old.eq(stored)
             # The neutral element of the reduction where there is nothing to start from.
             base = Signal(signed(ACCUMULATOR_BITS), name=f"base_{r}")
-            m.d.comb += base.eq(Mux(tag.first, Mux(tag.maximum, lowest, 0), old))
+            m.d.comb += base.eq(Mux(tag.first, Mux(tag.maximum, LOWEST, 0), old))
+            addend = Signal(signed(ACCUMULATOR_BITS), name=f"addend_{r}")
+            m.d.comb += addend.eq(self.sums[r] << (tag.shift << 3))
             with m.If(~tag.maximum):
-                m.d.comb += new.eq(base + self.sums[r])
+                m.d.comb += new.eq(base + addend)
             with m.Elif(tag.skip | (base > self.sums[r])):
                 m.d.comb += new.eq(base)
             with m.Else():
@@ -131,5 +149,12 @@ class Accumulators(wiring.Component):
                         self.o.p.previous[r].eq(previous[r]),
                     ]
         stored = self.tag_valid & ~(self.tag.first & self.tag.last)
-        m.d.sync += Assert(~stored | (self.tag.pixel < depth), "a pixel without an accumulator")
+        m.d.sync += [
+            Assert(~stored | (self.tag.pixel < depth), "a pixel without an accumulator"),
+            Assert(~self.tag_valid | (self.tag.shift <= MAX_SHIFT), "shifted by too many bytes"),
+            Assert(
+                ~(self.tag_valid & self.tag.maximum) | (self.tag.shift == 0),
+                "a maximum of shifted sums",
+            ),
+        ]
         return m

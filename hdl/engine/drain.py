@@ -159,7 +159,7 @@ class Drain(wiring.Component):
                 ]
             with m.Else():
                 m.d.comb += [
-                    unit.value.eq(Mux(adding, sums[i], pick(p.total))),
+                    unit.value.eq(Mux(adding, sums[i], pick(p.total)[:32].as_signed())),
                     unit.bias.eq(channel.bias),
                     unit.multiplier.eq(channel.multiplier),
                     unit.shift.eq(channel.shift),

@@ -26,7 +26,8 @@ __all__ = [
 ]
 
 INT32_MIN = -(1 << 31)
-OPERAND_BITS = 9
+ACCUMULATOR_BITS = 40
+PRODUCT_BITS = 17
 
 
 def load_tile(shadow: IntArray, lanes: IntArray, *, ones: bool = False) -> IntArray:
@@ -65,8 +66,8 @@ def array_sums(weights: IntArray, operands: IntArray) -> IntArray:
 class Finished:
     """What leaves the accumulators for a pixel, ``rows`` values each.
 
-    ``latest`` and ``previous`` are the low nine bits of the last pass and of the accumulator before
-    it; ``previous`` is None if there was no other pass.
+    ``latest`` and ``previous`` are the low 17 bits of the last pass, not shifted, and of the
+    accumulator before it; ``previous`` is None if there was no other pass.
     """
 
     total: IntArray
@@ -82,9 +83,19 @@ class AccumulatorStore:
         self.stored: dict[int, IntArray] = {}
 
     def step(
-        self, sums: IntArray, *, pixel: int, first: bool, last: bool, maximum: bool, skip: bool
+        self,
+        sums: IntArray,
+        *,
+        pixel: int,
+        first: bool,
+        last: bool,
+        maximum: bool,
+        skip: bool,
+        shift: int = 0,
     ) -> Finished | None:
         """Combine ``sums`` with what is stored; the finished pixel if it is the ``last`` step.
+
+        Sums wrap in 40 bits; they are shifted left by ``shift`` bytes first.
 
         Raises
         ------
@@ -96,12 +107,12 @@ class AccumulatorStore:
             start = np.full(self.rows, INT32_MIN, np.int64) if old is None else old
             total = start if skip else np.maximum(start, sums)
         else:
-            total = wrap(sums if old is None else old + sums)
+            total = wrap((sums << 8 * shift) + (0 if old is None else old), ACCUMULATOR_BITS)
         if not last:
             self.stored[pixel] = total
             return None
-        previous = None if old is None else wrap(old, OPERAND_BITS)
-        return Finished(total, wrap(sums, OPERAND_BITS), previous)
+        previous = None if old is None else wrap(old, PRODUCT_BITS)
+        return Finished(total, wrap(sums, PRODUCT_BITS), previous)
 
 
 @dataclass(frozen=True, kw_only=True)
