@@ -1,20 +1,29 @@
 """Rescaling of one accumulator: the multiplier lane of the engine's last stage."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from hdl.engine.accumulators import ACCUMULATOR_BITS
 
 __all__ = ["Requantizer"]
 
 FRACTION_BITS = 31
 """The multiplier is Q0.31, so the product is divided by ``2**31`` before the shift."""
 
+REDUCED_BITS = 15
+"""The same with one rounding, where the multiplier is Q0.15."""
+
+TOP_BITS = ACCUMULATOR_BITS + 1 + 7 - 32
+"""Of a wide sum, shifted left by up to 7, what is above 32 bits."""
+
 
 class Requantizer(wiring.Component):
-    """Scale an int32 accumulator by a Q0.31 multiplier and a power of two, rounding as TFLite does.
+    """Scale an accumulator by a multiplier and a power of two, rounding as TFLite does.
 
-    Without ``average``, bit-exact with `models.fixedpoint.multiply_by_quantized_multiplier` of the
-    wrapped sum ``value + bias``::
+    Without ``average`` and ``single``, bit-exact with
+    `models.fixedpoint.multiply_by_quantized_multiplier` of the wrapped sum ``value + bias``, of
+    whose bits the low 32 count::
 
         scaled = RDBPOT(SRDHM((value + bias) << max(shift, 0), multiplier), max(-shift, 0))
 
@@ -23,7 +32,12 @@ class Requantizer(wiring.Component):
 
         scaled = sign(value) * (((|value| + bias) * multiplier) >> (31 - shift))
 
-    which needs ``0 <= (|value| + bias) << max(shift, 0) < 2**31``.
+    which needs ``0 <= (|value| + bias) << max(shift, 0) < 2**31`` (again of the low 32 bits).
+
+    With ``single``, bit-exact with `models.fixedpoint.multiply_and_round_once` of the whole sum of
+    41 bits, for a ``multiplier`` below ``2**15`` and a ``shift`` up to 7::
+
+        scaled = ((value + bias) * multiplier + (1 << (14 - shift))) >> (15 - shift)
 
     A bare pipeline: one lane of a bank whose lanes share ``advance``.  Zero point and clamp follow
     outside, where they are narrow.
@@ -32,17 +46,19 @@ class Requantizer(wiring.Component):
     -------
     advance : In(1)
         Moves the pipeline by one stage.
-    value : In(signed(32))
+    value : In(signed(40))
         Accumulator.
     bias : In(signed(32))
         Added to ``value``, wrapping in 32 bits; with ``average``, half the count.
     multiplier : In(unsigned(31))
-        UQ0.31 scale.
+        UQ0.31 scale; with ``single``, UQ0.15.
     shift : In(signed(6))
         Exponent of two, -31 .. 31: positive shifts left before the multiplication (wrapping in 32
         bits), negative shifts right after it.
     average : In(1)
         Divide and truncate instead of scaling and rounding.
+    single : In(1)
+        Scale a wide sum and round once.
     scaled : Out(signed(32))
         Result, `LATENCY` cycles of ``advance`` after its inputs.
 
@@ -52,64 +68,90 @@ class Requantizer(wiring.Component):
     LATENCY = 4
 
     advance: In(1)
-    value: In(signed(32))
+    value: In(signed(ACCUMULATOR_BITS))
     bias: In(signed(32))
     multiplier: In(unsigned(31))
     shift: In(signed(6))
     average: In(1)
+    single: In(1)
     scaled: Out(signed(32))
 
     def elaborate(self, platform):
         """Build the four stages."""
         m = Module()
 
-        # Stage 0: add the bias, or add it to the magnitude; then the left shift.
+        # Stage 0: add the bias, or add it to the magnitude; then the left shift.  What is above 32
+        # bits matters with `single` only, where the shift is at most 7.
         flip = Signal()
-        total = Signal(signed(32))
+        total = Signal(signed(ACCUMULATOR_BITS + 1))
         left, right = Signal(range(32)), Signal(range(33))
         m.d.comb += [
-            flip.eq(self.average & (self.value < 0)),
-            total.eq((self.value ^ flip.replicate(32)) + self.bias + flip),
+            flip.eq(self.average & self.value[31]),
+            total.eq(
+                (self.value ^ flip.replicate(ACCUMULATOR_BITS)).as_signed() + self.bias + flip
+            ),
             left.eq(Mux(self.shift > 0, self.shift, 0)),
             right.eq(Mux(self.shift < 0, -self.shift, 0)),
         ]
-        operand = Signal(signed(32))
+        low, top = Signal(32), Signal(signed(TOP_BITS))
         multiplier = Signal(unsigned(31))
-        right_0, average_0, flip_0 = Signal(range(33)), Signal(), Signal()
+        modes = data.StructLayout({"average": 1, "single": 1, "flip": 1, "right": range(33)})
+        modes_0, modes_1, modes_2 = (Signal(modes, name=f"modes_{i}") for i in range(3))
 
-        # Stage 1: multiply.  |operand| <= 2**31 and multiplier < 2**31: 63 bits hold the product.
+        # Stage 1: multiply.  |operand| <= 2**31 and multiplier < 2**31: 63 bits hold the product;
+        # with `single`, |operand| <= 2**47 and multiplier < 2**15, so they do, too.  Four products
+        # of at most 17 bits each: as that multiplier has no upper half, one of them is free for
+        # the top of the wide operand.
+        lows = Cat(low[:16], Const(0, 1)).as_signed()
+        highs = Cat(low[16:], low[31] & ~modes_0.single).as_signed()
+        by_lows = Cat(multiplier[:16], Const(0, 1)).as_signed()
+        by_highs = Cat(multiplier[16:], Const(0, 2)).as_signed()
+        free, by_free = Signal(signed(17)), Signal(signed(17))
+        m.d.comb += [
+            free.eq(Mux(modes_0.single, top, highs)),
+            by_free.eq(Mux(modes_0.single, by_lows, by_highs)),
+        ]
         product = Signal(signed(63))
-        right_1, average_1, flip_1 = Signal(range(33)), Signal(), Signal()
 
         # Stage 2: SRDHM is floor((product + 2**30) / 2**31), that is, add bit 30 to the high part
         # (its saturating case needs both operands -2**31, and the multiplier is not negative).
         # Stage 3 rounds half away from zero, which for a negative x is round-half-up of x - 1:
         # that decrement is taken here, where it merges into the same adder.  A product that is
         # negative but rounds to zero counts as negative too; -1 then rounds back to zero.
-        negative = ~average_1 & (product < 0)
-        half = ~average_1 & product[FRACTION_BITS - 1]
+        # With `single` nothing is rounded here.
+        negative = ~modes_1.average & (product < 0)
+        half = ~modes_1.average & product[FRACTION_BITS - 1]
         round_high = Signal(signed(2))  # half - negative
         m.d.comb += round_high.eq(Cat(half ^ negative, negative & ~half))
-        high = Signal(signed(32))
-        right_2, average_2, flip_2, negative_2 = Signal(range(33)), Signal(), Signal(), Signal()
+        rounded = Signal(signed(32))
+        m.d.comb += rounded.eq((product >> FRACTION_BITS) + round_high)
+        high, below = Signal(signed(63 - REDUCED_BITS)), Signal()
 
         # Stage 3: the right shift keeps one bit more, which is the rounding increment.  For a
         # shift by zero that bit is the decrement of stage 2, so that it is taken back.
         shifted = Signal(signed(33))
-        m.d.comb += shifted.eq(Cat(negative_2, high).as_signed() >> right_2)
+        m.d.comb += shifted.eq(Cat(below, high).as_signed() >> modes_2.right)
 
         with m.If(self.advance):
             m.d.sync += [
-                operand.eq(total << left),
+                low.eq(total[:32] << left),
+                top.eq((total << left[:3]) >> 32),
                 multiplier.eq(self.multiplier),
-                Cat(right_0, average_0, flip_0).eq(Cat(right, self.average, flip)),
-                product.eq(operand * multiplier),
-                Cat(right_1, average_1, flip_1).eq(Cat(right_0, average_0, flip_0)),
-                high.eq((product >> FRACTION_BITS) + round_high),
-                negative_2.eq(negative),
-                Cat(right_2, average_2, flip_2).eq(Cat(right_1, average_1, flip_1)),
+                Cat(modes_0.average, modes_0.single, modes_0.flip, modes_0.right).eq(
+                    Cat(self.average, self.single, flip, right)
+                ),
+                product.eq(
+                    lows * by_lows
+                    + ((highs * by_lows + lows * by_highs) << 16)
+                    + ((free * by_free) << 32)
+                ),
+                modes_1.eq(modes_0),
+                high.eq(Mux(modes_1.single, product >> REDUCED_BITS, rounded)),
+                below.eq(Mux(modes_1.single, product[REDUCED_BITS - 1], negative)),
+                modes_2.eq(modes_1),
                 self.scaled.eq(
-                    (shifted[1:] ^ flip_2.replicate(32)) + Mux(average_2, flip_2, shifted[0])
+                    (shifted[1:] ^ modes_2.flip.replicate(32))
+                    + Mux(modes_2.average, modes_2.flip, shifted[0])
                 ),
             ]
         return m
