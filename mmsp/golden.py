@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.compiler.layers import (
-    Add,
     Conv,
     Layer,
     Pad,
@@ -18,6 +17,8 @@ from mmsp.compiler.layers import (
     TransposeConv,
 )
 from mmsp.errors import InputError
+from mmsp.golden_elementwise import ELEMENTWISE_KERNELS
+from mmsp.golden_movement import MOVEMENT_KERNELS
 from mmsp.graph import Graph, Tensor
 from models import engine
 
@@ -34,6 +35,7 @@ def run_golden(
     layers: Sequence[Layer],
     inputs: Mapping[str, NDArray],
     *,
+    state: dict[str, NDArray] | None = None,
     keep_all: bool = False,
 ) -> dict[str, NDArray]:
     """Run ``layers``, the legalised form of ``graph``.
@@ -46,6 +48,9 @@ def run_golden(
         What `mmsp.compiler.legalize.legalize` made of it.
     inputs : mapping
         By input name, each of the shape (with the batch) and the type of its tensor.
+    state : dict, optional
+        Variables by name: what they hold before and, on return, after.  By default, and where one
+        is missing, they begin at their initial values.
     keep_all : bool
         Return the inputs and every intermediate tensor, too.
 
@@ -61,6 +66,7 @@ def run_golden(
     """
     check_inputs(graph, inputs)
     tensors = {name: np.asarray(values) for name, values in inputs.items()}
+    tensors |= graph.variables | (state or {})
 
     def pixels(name: str) -> Pixels:
         return tensors[name].reshape(graph.tensors[name].pixels)
@@ -69,6 +75,8 @@ def run_golden(
         output = graph.tensors[layer.output]
         result = KERNELS[type(layer)](layer, [pixels(name) for name in layer.inputs], output)
         tensors[layer.output] = result.reshape(output.shape)
+    if state is not None:
+        state.update({name: tensors[name] for name in graph.variables})
     return tensors if keep_all else {name: tensors[name] for name in graph.outputs}
 
 
@@ -127,21 +135,6 @@ def run_transpose_conv(layer: TransposeConv, operands: Operands, output: Tensor)
     )
 
 
-def run_add(layer: Add, operands: Operands, output: Tensor) -> Pixels:
-    """Add two tensors."""
-    arguments = requantization_arguments(layer.requantization)
-    for name in ("multiplier", "shift"):
-        (arguments[name],) = arguments[name].tolist()
-    return engine.add(
-        *operands,
-        input_zero_points=layer.input_zero_points,
-        input_multipliers=layer.input_multipliers,
-        input_shifts=layer.input_shifts,
-        left_shift=layer.left_shift,
-        **arguments,
-    )
-
-
 def run_pool(layer: Pool, operands: Operands, output: Tensor) -> Pixels:
     """Take the mean or the maximum of every window."""
     kernel = engine.average_pool2d if layer.kind == "average" else engine.max_pool2d
@@ -176,7 +169,8 @@ def run_softmax(layer: Softmax, operands: Operands, output: Tensor) -> Pixels:
 
 
 KERNELS: dict[type, Callable[[Any, Operands, Tensor], Pixels]] = {
-    Add: run_add,
+    **ELEMENTWISE_KERNELS,
+    **MOVEMENT_KERNELS,
     Conv: run_conv,
     Pad: run_pad,
     Pool: run_pool,

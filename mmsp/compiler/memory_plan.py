@@ -89,13 +89,15 @@ def best_plan(graph: Graph, simplified: Simplified, config: ChipConfig) -> Memor
 def find_lifetimes(graph: Graph, simplified: Simplified) -> dict[str, Lifetime]:
     """Lifetimes by stored tensor; steps count `Simplified.layers`."""
     end = len(simplified.layers)
-    first = {simplified.root(name): -1 for name in graph.inputs}
+    first = {simplified.root(name): -1 for name in (*graph.inputs, *graph.variables)}
     last = dict(first)
     for step, (_, layer) in enumerate(simplified.layers):
         for name in layer.inputs:
             last[simplified.root(name)] = step
-        first[layer.output] = last[layer.output] = step
-    for name in graph.outputs:
+        output = simplified.root(layer.output)
+        first.setdefault(output, step)
+        last[output] = step
+    for name in (*graph.outputs, *graph.variables):
         last[simplified.root(name)] = end
     return {name: Lifetime(first[name], last[name]) for name in first}
 
@@ -108,14 +110,14 @@ def draft_placements(
     for _, layer in simplified.layers:
         for name in layer.inputs:
             readers.setdefault(simplified.root(name), []).append(layer)
-    outputs = {simplified.root(name) for name in graph.outputs}
+    kept = {simplified.root(name) for name in (*graph.outputs, *graph.variables)}
     drafts = {}
-    for name in (simplified.root(n) for n in graph.inputs):
+    for name in (simplified.root(n) for n in (*graph.inputs, *graph.variables)):
         pixels = simplified.pixels[name]
         packed = (
             bool(readers.get(name))
             and not is_wide(graph, name)
-            and name not in outputs
+            and name not in kept
             and all(
                 isinstance(layer, Conv) and can_pack(layer, pixels, config)
                 for layer in readers[name]
@@ -130,15 +132,17 @@ def draft_placements(
             wide=is_wide(graph, name),
         )
     for _, layer in simplified.layers:
-        source = drafts[simplified.root(layer.inputs[0])]
-        drafts[layer.output] = Placement(
-            pixels=simplified.pixels[layer.output],
-            word_bytes=config.rows,
-            packed=False,
-            base=0,
-            row0=(source.row0 + ROW_PHASE) % 4,
-            wide=is_wide(graph, layer.output),
-        )
+        name = simplified.root(layer.output)
+        row0 = drafts[simplified.root(layer.inputs[0])].row0 if layer.inputs else 0
+        if name not in drafts:
+            drafts[name] = Placement(
+                pixels=simplified.pixels[name],
+                word_bytes=config.rows,
+                packed=False,
+                base=0,
+                row0=(row0 + ROW_PHASE) % ACT_BANKS,
+                wide=is_wide(graph, name),
+            )
     return drafts
 
 
@@ -151,10 +155,10 @@ def find_in_place(
     graph: Graph, simplified: Simplified, lifetimes: dict[str, Lifetime]
 ) -> dict[str, str]:
     """Sums that may overwrite an operand which nobody reads later: output -> operand."""
-    kept = {simplified.root(name) for name in (*graph.inputs, *graph.outputs)}
+    kept = {simplified.root(name) for name in (*graph.inputs, *graph.outputs, *graph.variables)}
     shared: dict[str, str] = {}
     for step, (_, layer) in enumerate(simplified.layers):
-        if not isinstance(layer, Add) or layer.output in kept:
+        if not isinstance(layer, Add) or simplified.root(layer.output) in kept:
             continue
         for name in layer.inputs:
             operand = simplified.root(name)

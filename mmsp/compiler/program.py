@@ -1,42 +1,23 @@
 """From layers to a program: plan the memory, generate jobs, lay out the stream."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
-from mmsp.compiler.layers import Add, Conv, Layer, Pad, Pool, Reshape, Softmax, TransposeConv
+from mmsp.compiler.layers import Constant, Conv, Layer, TransposeConv
 from mmsp.compiler.legalize import legalize
-from mmsp.compiler.lower.conv import lower_conv
+from mmsp.compiler.lower.dispatch import lower
 from mmsp.compiler.lower.jobs import END_WORDS, Job, encode_job, encode_payload
-from mmsp.compiler.lower.transpose_conv import lower_transpose_conv
-from mmsp.compiler.lower.window import (
-    lower_add,
-    lower_pad,
-    lower_pool,
-    lower_reshape,
-    lower_softmax,
-)
 from mmsp.compiler.memory_plan import MemoryPlan, plan_memory
 from mmsp.compiler.simplify import simplify
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 
 __all__ = ["Program", "compile_graph", "layer_macs"]
-
-LOWERINGS: dict[type, Callable[..., list[Job]]] = {
-    Add: lower_add,
-    Conv: lower_conv,
-    Pad: lower_pad,
-    Pool: lower_pool,
-    Reshape: lower_reshape,
-    Softmax: lower_softmax,
-    TransposeConv: lower_transpose_conv,
-}
 
 
 @dataclass(frozen=True)
@@ -55,6 +36,8 @@ class Program:
     storage: dict[str, str]
     words: NDArray[np.uint8]
     job_offsets: list[int]
+    reset: NDArray[np.uint8] | None = None
+    """A program of its own that gives the variables their initial values, if there are any."""
 
 
 def compile_graph(graph: Graph, config: ChipConfig) -> Program:
@@ -71,27 +54,15 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
     jobs: list[Job] = []
     for index, layer in simplified.layers:
         sources = [plan.placements[simplified.root(name)] for name in layer.inputs]
-        jobs.extend(lower(layer, index, sources, plan.placements[layer.output], config))
-
-    payloads = [encode_payload(job, config) for job in jobs]
-    lengths = [DESCRIPTOR_WORDS + len(payload) for payload in payloads] + [len(END_WORDS)]
-    offsets = np.cumsum([0, *lengths]).tolist()
-    total = offsets[-1]
-    if total > config.mram_words:
-        raise InputError(
-            f"{graph.name} needs {total * MRAM_WORD_BYTES} bytes of MRAM for program and "
-            f"weights, and configuration {config.name} has {config.mram_kib * 1024}"
+        jobs.extend(
+            lower(layer, index, sources, plan.placements[simplified.root(layer.output)], config)
         )
-    parts = []
-    for job, payload, end in zip(jobs, payloads, offsets[1:-1], strict=True):
-        try:
-            parts.append(encode_job(job, payload, total - end))
-        except InputError as error:
-            layer = layers[job.layer]
-            raise InputError(
-                f"node {layer.name!r} ({layer.op}) does not fit the engine: {error}"
-            ) from None
-    words = np.concatenate([*parts, END_WORDS])
+
+    words, offsets = encode_program(graph.name, jobs, layers, config)
+    reset = None
+    if graph.variables:
+        reset, _ = encode_program(graph.name, reset_jobs(graph, plan, config), layers, config)
+        check_size(graph.name, len(words) + len(reset), config)
     return Program(
         config=config,
         graph=graph,
@@ -100,20 +71,47 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
         plan=plan,
         storage={name: simplified.root(name) for name in graph.tensors},
         words=words,
-        job_offsets=offsets[:-2],
+        job_offsets=offsets,
+        reset=reset,
     )
 
 
-def lower(
-    layer: Layer, index: int, sources: Sequence[Any], target: Any, config: ChipConfig
-) -> list[Job]:
-    """Jobs of one layer."""
-    try:
-        return LOWERINGS[type(layer)](layer, index, sources, target, config)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"node {layer.name!r} ({layer.op}) is too large: {error}") from None
+def reset_jobs(graph: Graph, plan: MemoryPlan, config: ChipConfig) -> list[Job]:
+    """Jobs that give every variable its initial value."""
+    jobs = []
+    for name, values in graph.variables.items():
+        layer = Constant(name=name, op="VAR_HANDLE", output=name, values=values)
+        jobs.extend(lower(layer, 0, [], plan.placements[name], config))
+    return jobs
+
+
+def check_size(name: str, words: int, config: ChipConfig) -> None:
+    """Require that so many words fit the MRAM."""
+    if words > config.mram_words:
+        raise InputError(
+            f"{name} needs {words * MRAM_WORD_BYTES} bytes of MRAM for program and "
+            f"weights, and configuration {config.name} has {config.mram_kib * 1024}"
+        )
+
+
+def encode_program(
+    name: str, jobs: Sequence[Job], layers: Sequence[Layer], config: ChipConfig
+) -> tuple[NDArray[np.uint8], list[int]]:
+    """The words of jobs and END, ``(n, 16)``, and the first word of each job."""
+    payloads = [encode_payload(job, config) for job in jobs]
+    lengths = [DESCRIPTOR_WORDS + len(payload) for payload in payloads] + [len(END_WORDS)]
+    offsets = np.cumsum([0, *lengths]).tolist()
+    check_size(name, offsets[-1], config)
+    parts = []
+    for job, payload, end in zip(jobs, payloads, offsets[1:-1], strict=True):
+        try:
+            parts.append(encode_job(job, payload, offsets[-1] - end))
+        except InputError as error:
+            layer = layers[job.layer]
+            raise InputError(
+                f"node {layer.name!r} ({layer.op}) does not fit the engine: {error}"
+            ) from None
+    return np.concatenate([*parts, END_WORDS]), offsets[:-2]
 
 
 def layer_macs(layer: Layer, graph: Graph) -> int:

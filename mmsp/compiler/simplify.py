@@ -1,9 +1,10 @@
-"""What needs no work on the chip: reshapes that only rename, padding that a convolution does."""
+"""What needs no work on the chip: reshapes that rename, folded padding, needless copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmsp.compiler.layers import Conv, Layer, Pad, Reshape
+from mmsp.compiler.variables import find_in_place_variables
 from mmsp.graph import Graph
 
 __all__ = ["Simplified", "simplify"]
@@ -32,18 +33,22 @@ class Simplified:
 
 
 def simplify(graph: Graph, layers: Sequence[Layer]) -> Simplified:
-    """Fold reshapes and spatial padding where the consumer can take them over."""
+    """Fold reshapes, spatial padding and copies where the consumer can take them over."""
     readers: dict[str, list[Layer]] = {}
     for layer in layers:
         for name in layer.inputs:
             readers.setdefault(name, []).append(layer)
     pixels = {name: graph.tensors[name].pixels for name in graph.inputs}
     pixels |= {layer.output: graph.tensors[layer.output].pixels for layer in layers}
-    result = Simplified(layers=[], storage={}, pixels=pixels)
+    in_place = find_in_place_variables(graph, layers)
+    pixels |= {name: graph.tensors[name].pixels for name in graph.variables}
+    result = Simplified(layers=[], storage=dict(in_place.storage), pixels=pixels)
     folded: dict[str, Pad] = {}
 
     for index, original in enumerate(layers):
         layer = original
+        if index in in_place.copies:
+            continue
         if isinstance(layer, Reshape) and is_free(graph, layer, result, readers):
             result.storage[layer.output] = layer.input
             continue

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mmsp.compiler.layers import Conv, Layer, Mean, Requantization
+from mmsp.compiler.layers import Conv, Layer, Mean, Requantization, Reshape
 from mmsp.compiler.legalize.movement import pixel_axis, resolve_axis
 from mmsp.compiler.legalize.operands import Operands
 from mmsp.compiler.legalize.quantization import quantize_multiplier
@@ -56,16 +56,25 @@ def legalize_reduction(operands: Operands) -> list[Layer]:
         maximum=int(limits.max),
     )
     kernel = tuple(source.pixels[axis] if axis in reduced else 1 for axis in range(2))
+    shape = tuple(1 if axis in reduced else size for axis, size in enumerate(source.pixels))
+    result, layers = output, []
+    if output.pixels != shape:  # a dimension less moves the others
+        result = operands.intermediate("sums", (1, *shape), output.dtype)
+        layers = [
+            Reshape(
+                name=operands.node.name, op=operands.node.op, input=result.name, output=output.name
+            )
+        ]
     common = {
         "name": operands.node.name,
         "op": operands.node.op,
         "input": source.name,
-        "output": output.name,
+        "output": result.name,
         "input_zero_point": in_zero,
         "requantization": requantization,
     }
     if CHANNEL_AXIS not in reduced:
-        return [Mean(**common, kernel=(kernel[0], kernel[1]))]
+        return [Mean(**common, kernel=(kernel[0], kernel[1])), *layers]
     return [
         Conv(
             **common,
@@ -75,5 +84,6 @@ def legalize_reduction(operands: Operands) -> list[Layer]:
             dilation=(1, 1),
             padding=((0, 0), (0, 0)),
             depthwise=False,
-        )
+        ),
+        *layers,
     ]

@@ -1,4 +1,4 @@
-"""Code generation for layers without weights: sums, pooling, padding, reshape, softmax."""
+"""Code generation for layers without weights: sums, pooling, padding, softmax."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from hdl.config import ChipConfig
 from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
-from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Softmax
 from mmsp.compiler.lower.conv import (
     Fields,
     Grid,
@@ -20,10 +20,9 @@ from mmsp.compiler.lower.conv import (
 )
 from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
-from mmsp.errors import InputError
 from models.engine import reciprocal, softmax_exponentials
 
-__all__ = ["lower_add", "lower_pad", "lower_pool", "lower_reshape", "lower_softmax"]
+__all__ = ["lower_add", "lower_pad", "lower_pool", "lower_softmax"]
 
 IDENTITY_MULTIPLIER, IDENTITY_SHIFT = 1 << 30, 1
 """TFLite's quantised multiplier of 1.0: rescaling by it changes nothing."""
@@ -160,22 +159,6 @@ def lower_pool(
     return jobs
 
 
-def copy_job(
-    index: int, source: Placement, target: Placement, size: tuple[int, int], config: ChipConfig,
-    *, origin: tuple[int, int] = (0, 0), destination: tuple[int, int] = (0, 0),
-) -> Job:  # fmt: skip
-    """Copy ``size`` pixels from ``origin`` to ``destination``."""
-    fields = window_passes(UNIT, UNIT, config)
-    grid = Grid(height=size[0], width=size[1], y=destination[0], x=destination[1])
-    fields |= output(target, grid, identity())
-    fields |= {
-        "in_h": size[0],
-        "in_w": size[1],
-        "a": operand(source, 0, y=origin[0], x=origin[1]),
-    }
-    return ones_job(index, fields, target, size[0] * size[1], identity(), config)
-
-
 def lower_pad(
     layer: Pad, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
@@ -206,36 +189,6 @@ def lower_pad(
         "pad_w": left,
     }
     return [ones_job(index, fields, target, height * width, passing, config)]
-
-
-def lower_reshape(
-    layer: Reshape, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
-) -> list[Job]:
-    """Move whole pixels, one run of a row at a time."""
-    (source,) = sources
-    (_, in_w, channels), (out_h, out_w, out_channels) = source.pixels, target.pixels
-    if channels != out_channels:
-        raise InputError(
-            f"node {layer.name!r} (RESHAPE) changes the channels from {channels} to "
-            f"{out_channels}: the engine moves whole pixels, so the last dimension must stay, "
-            f"unless the input of the network is reshaped or a FULLY_CONNECTED follows"
-        )
-    jobs, at, total = [], 0, out_h * out_w
-    while at < total:
-        run = min(in_w - at % in_w, out_w - at % out_w)
-        jobs.append(
-            copy_job(
-                index,
-                source,
-                target,
-                (1, run),
-                config,
-                origin=divmod(at, in_w),
-                destination=divmod(at, out_w),
-            )
-        )
-        at += run
-    return jobs
 
 
 def lower_softmax(
