@@ -84,7 +84,7 @@ class Requantizer(wiring.Component):
         # bits matters with `single` only, where the shift is at most 7.
         flip = Signal()
         total = Signal(signed(ACCUMULATOR_BITS + 1))
-        left, right = Signal(range(32)), Signal(range(33))
+        left, right = Signal(range(32)), Signal(range(32))
         m.d.comb += [
             flip.eq(self.average & self.value[31]),
             total.eq(
@@ -95,7 +95,7 @@ class Requantizer(wiring.Component):
         ]
         low, top = Signal(32), Signal(signed(TOP_BITS))
         multiplier = Signal(unsigned(31))
-        modes = data.StructLayout({"average": 1, "single": 1, "flip": 1, "right": range(33)})
+        modes = data.StructLayout({"average": 1, "single": 1, "flip": 1, "right": range(32)})
         modes_0, modes_1, modes_2 = (Signal(modes, name=f"modes_{i}") for i in range(3))
 
         # Stage 1: multiply.  |operand| <= 2**31 and multiplier < 2**31: 63 bits hold the product;
@@ -111,7 +111,12 @@ class Requantizer(wiring.Component):
             free.eq(Mux(modes_0.single, top, highs)),
             by_free.eq(Mux(modes_0.single, by_lows, by_highs)),
         ]
+        ends, middle = Signal(signed(63)), Signal(signed(34))
         product = Signal(signed(63))
+        m.d.comb += [
+            ends.eq(Cat((lows * by_lows)[:32], free * by_free)),
+            middle.eq(highs * by_lows + lows * by_highs),
+        ]
 
         # Stage 2: SRDHM is floor((product + 2**30) / 2**31), that is, add bit 30 to the high part
         # (its saturating case needs both operands -2**31, and the multiplier is not negative).
@@ -140,11 +145,7 @@ class Requantizer(wiring.Component):
                 Cat(modes_0.average, modes_0.single, modes_0.flip, modes_0.right).eq(
                     Cat(self.average, self.single, flip, right)
                 ),
-                product.eq(
-                    lows * by_lows
-                    + ((highs * by_lows + lows * by_highs) << 16)
-                    + ((free * by_free) << 32)
-                ),
+                product.eq(Cat(ends[:16], (ends >> 16) + middle)),
                 modes_1.eq(modes_0),
                 high.eq(Mux(modes_1.single, product >> REDUCED_BITS, rounded)),
                 below.eq(Mux(modes_1.single, product[REDUCED_BITS - 1], negative)),
