@@ -65,7 +65,7 @@ def test_equals_tflm(kind, scale):
 
 
 def test_every_entry_is_judged():
-    """An argument of ``256 * i`` shows the hyperbolic tangent's entry ``i`` as it is, less a half."""
+    """An argument of ``256 * i`` shows TANH's entry ``i`` as it is, less a half."""
     scale = float(np.nextafter(np.float32(2 / UNITS), np.float32(1)))
     assert prepare("tanh", scale) == (1 << 14, 13)  # twice the argument
     shown = judged("tanh", scale)[(1 << 15) :: 128].astype(np.int64) + (1 << 15)
