@@ -5,6 +5,7 @@
     header          64 bytes
     segment table   32 bytes a segment
     PROGRAM         descriptors, parameters and weights, in fetch order      resident
+    RESET           a program that gives the variables their initial values  resident, if any
     NETWORK         names, quantisation, placements, layers (JSON)           host only
 
 Everything starts at a multiple of an MRAM word (16 bytes).  The resident part comes first and is
@@ -56,7 +57,7 @@ CRC_AT = HEADER.size - 4
 
 RESIDENT = 1
 """Flag of a segment that is programmed; the others stay in the file."""
-PROGRAM, NETWORK = "PROGRAM", "NETWORK"
+PROGRAM, RESET, NETWORK = "PROGRAM", "RESET", "NETWORK"
 MOST_SEGMENTS = 16
 NO_SIZES = ("name", "mram_latency", "mram_wakeup")
 """Fields of a configuration that a program does not depend on: timing, and what it is called."""
@@ -92,6 +93,11 @@ class Image:
     def program(self) -> Segment:
         """The engine's program."""
         return next(segment for segment in self.segments if segment.kind == PROGRAM)
+
+    @property
+    def reset(self) -> Segment | None:
+        """The program that gives the variables their initial values."""
+        return next((segment for segment in self.segments if segment.kind == RESET), None)
 
     @property
     def program_words(self) -> NDArray[np.uint8]:
@@ -143,6 +149,7 @@ def write_image(program: Program, *, sequence: int = 1) -> bytes:
     )
     contents = [
         (PROGRAM, RESIDENT, program.words.tobytes()),
+        *([] if program.reset is None else [(RESET, RESIDENT, program.reset.tobytes())]),
         (NETWORK, 0, description.encode()),
     ]
     config = program.config
@@ -224,11 +231,16 @@ def read_image(data: bytes, config: ChipConfig | None = None) -> Image:
         if kinds.count(kind) != 1:
             raise InputError(f"the image has {kinds.count(kind)} segments {kind}, and needs one")
     program, network = (segments[kinds.index(kind)] for kind in (PROGRAM, NETWORK))
-    if not program.resident or not program.data or len(program.data) % MRAM_WORD_BYTES:
-        raise InputError(
-            f"the image's segment {PROGRAM} has {len(program.data)} bytes, and must be resident "
-            f"and whole words of {MRAM_WORD_BYTES}"
-        )
+    for segment in segments:
+        code = segment.kind in (PROGRAM, RESET)
+        whole = segment.data and not len(segment.data) % MRAM_WORD_BYTES
+        if code and not (segment.resident and whole):
+            raise InputError(
+                f"the image's segment {segment.kind} has {len(segment.data)} bytes, and must be "
+                f"resident and whole words of {MRAM_WORD_BYTES}"
+            )
+    if kinds.count(RESET) > 1:
+        raise InputError(f"the image has {kinds.count(RESET)} segments {RESET}, and at most 1 fits")
     check_size("the image", resident_words, target)
     return Image(
         config=target,

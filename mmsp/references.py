@@ -68,13 +68,15 @@ def golden_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> 
     graph = require_graph(model, "golden")
     inputs, outputs = graph_ports(graph)
     assert model.layers is not None, "a graph has layers"
-    runs = []
+    runs, state = [], {}
     for index in range(batch.count):
+        if reset_state:
+            state.clear()
         inside = {
             name: port.to_inside(batch.values[port.name][index]).reshape(graph.tensors[name].shape)
             for name, port in zip(graph.inputs, inputs, strict=True)
         }
-        runs.append(run_golden(graph, model.layers, inside))
+        runs.append(run_golden(graph, model.layers, inside, state=state))
     return {
         port.name: np.stack([outside(port, run[name]) for run in runs])
         for name, port in zip(graph.outputs, outputs, strict=True)

@@ -79,6 +79,7 @@ class Simulator:
         self.description = self.image.description
         self.chip = ChipModel(self.config, waves)
         self.chip.program(self.image.resident)
+        self.reset_state()
 
     def __enter__(self) -> "Simulator":
         return self
@@ -89,6 +90,11 @@ class Simulator:
     def close(self) -> None:
         """End the simulation and complete the waveform."""
         self.chip.close()
+
+    def reset_state(self) -> None:
+        """Give all variables their initial values, by a program of the image, as the chip does."""
+        if self.image.reset is not None:
+            self.chip.run(self.image.reset.first_word)
 
     def run(
         self,
@@ -122,6 +128,8 @@ class Simulator:
         collected: dict[str, list[NDArray]] = {port.name: [] for port in ports}
         runs: list[RunResult] = []
         for index in range(batch.count):
+            if reset_state:
+                self.reset_state()
             for port in self.description.inputs:
                 self.write(port, port.to_inside(batch.values[port.name][index]))
 
