@@ -7,7 +7,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmsp.compiler.layers import Add, Layer, Pad, Pool, Requantization, Reshape, Softmax
+from mmsp.compiler.layers import Layer, Pad, Pool, Reshape, Softmax
+from mmsp.compiler.legalize.activations import (
+    legalize_clamp,
+    legalize_leaky_relu,
+    legalize_prelu,
+    legalize_quantize,
+    legalize_relu,
+)
+from mmsp.compiler.legalize.curves import legalize_sigmoid
+from mmsp.compiler.legalize.elementwise import (
+    legalize_maximum,
+    legalize_multiply,
+    legalize_sum,
+)
 from mmsp.compiler.legalize.linear import (
     legalize_convolution,
     legalize_depthwise_convolution,
@@ -27,7 +40,6 @@ from mmsp.compiler.legalize.movement import (
 from mmsp.compiler.legalize.operands import Operands
 from mmsp.compiler.legalize.quantization import (
     activation_range,
-    quantize_multiplier_smaller_than_one,
     softmax_scaling,
 )
 from mmsp.compiler.legalize.reduction import legalize_reduction
@@ -35,9 +47,6 @@ from mmsp.errors import InputError
 from mmsp.graph import Graph, Node
 
 __all__ = ["LEGALIZERS", "legalize"]
-
-ADD_LEFT_SHIFT = 20
-"""Bits by which TFLM's ADD widens int8 operands before it rescales them."""
 
 SOFTMAX_OUTPUT = (1 / 256, -128)
 """Scale and zero point that an int8 softmax must have."""
@@ -93,48 +102,6 @@ def legalize_node(graph: Graph, node: Node) -> list[Layer]:
         return LEGALIZERS[node.op](operands)
     except InputError as error:
         raise operands.error(str(error)) from None
-
-
-def legalize_add(operands: Operands) -> list[Layer]:
-    """ADD, as ``CalculateOpDataAdd`` of TFLM's ``add_common.cc``."""
-    first, second, output = operands.activation(0), operands.activation(1), operands.output()
-    if not first.shape == second.shape == output.shape:
-        raise InputError(
-            f"shapes {first.shape} and {second.shape} give {output.shape}: "
-            f"broadcasting is not supported, all three must be equal"
-        )
-    zero_points, scales = [], []
-    for tensor in (first, second, output):
-        scale, zero_point = operands.per_tensor(tensor)
-        scales.append(scale)
-        zero_points.append(zero_point)
-    twice_largest = 2 * max(scales[0], scales[1])
-    multipliers = [
-        quantize_multiplier_smaller_than_one(scale / twice_largest) for scale in scales[:2]
-    ]
-    multiplier, shift = quantize_multiplier_smaller_than_one(
-        twice_largest / ((1 << ADD_LEFT_SHIFT) * scales[2])
-    )
-    minimum, maximum = activation_range(operands.activation_name, scales[2], zero_points[2])
-    return [
-        Add(
-            name=operands.node.name,
-            op=operands.node.op,
-            operands=(first.name, second.name),
-            output=output.name,
-            input_zero_points=(zero_points[0], zero_points[1]),
-            input_multipliers=(multipliers[0][0], multipliers[1][0]),
-            input_shifts=(multipliers[0][1], multipliers[1][1]),
-            left_shift=ADD_LEFT_SHIFT,
-            requantization=Requantization(
-                multiplier=np.array([multiplier], np.int32),
-                shift=np.array([shift], np.int32),
-                zero_point=zero_points[2],
-                minimum=minimum,
-                maximum=maximum,
-            ),
-        )
-    ]
 
 
 def legalize_pool(operands: Operands) -> list[Layer]:
@@ -233,7 +200,7 @@ def legalize_softmax(operands: Operands) -> list[Layer]:
 
 
 LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
-    "ADD": legalize_add,
+    "ADD": legalize_sum,
     "ASSIGN_VARIABLE": legalize_assign_variable,
     "AVERAGE_POOL_2D": legalize_pool,
     "CONCATENATION": legalize_concatenation,
@@ -241,10 +208,20 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "DEPTHWISE_CONV_2D": legalize_depthwise_convolution,
     "EXPAND_DIMS": legalize_reshape,
     "FULLY_CONNECTED": legalize_fully_connected,
+    "LEAKY_RELU": legalize_leaky_relu,
+    "LOGISTIC": legalize_sigmoid,
+    "MAXIMUM": legalize_maximum,
     "MAX_POOL_2D": legalize_pool,
     "MEAN": legalize_reduction,
+    "MINIMUM": legalize_maximum,
+    "MUL": legalize_multiply,
     "PAD": legalize_pad,
+    "PRELU": legalize_prelu,
+    "QUANTIZE": legalize_quantize,
     "READ_VARIABLE": legalize_read_variable,
+    "RELU": legalize_relu,
+    "RELU6": legalize_clamp,
+    "RELU_N1_TO_1": legalize_clamp,
     "RESHAPE": legalize_reshape,
     "RESIZE_NEAREST_NEIGHBOR": legalize_resize_nearest,
     "SLICE": legalize_slice,
@@ -253,7 +230,9 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "SPLIT_V": legalize_split,
     "SQUEEZE": legalize_reshape,
     "STRIDED_SLICE": legalize_strided_slice,
+    "SUB": legalize_sum,
     "SUM": legalize_reduction,
+    "TANH": legalize_sigmoid,
     "TRANSPOSE": legalize_transpose,
     "TRANSPOSE_CONV": legalize_transpose_convolution,
 }
