@@ -176,6 +176,20 @@ class Graph:
     host_conversions: list[HostConversion] = field(default_factory=list)
     variables: dict[str, NDArray] = field(default_factory=dict)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Graph):
+            return NotImplemented
+        # By hand, since arrays have no truth of their own to compare dictionaries by.
+        mine, theirs = self.variables, other.variables
+        if {**vars(self), "variables": None} != {**vars(other), "variables": None}:
+            return False
+        return mine.keys() == theirs.keys() and all(
+            mine[name].dtype == theirs[name].dtype and np.array_equal(mine[name], theirs[name])
+            for name in mine
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: compared by value, never a key
+
     @property
     def conversions(self) -> list[str]:
         """One sentence for each host conversion."""

@@ -242,7 +242,7 @@ def test_other_uint8_scales_stay_in_the_graph():
     again = read_tflite(write_tflite(graph), "network")
     assert again.inputs == ["before"]
     assert again.outputs == ["result"]
-    with pytest.raises(InputError, match="node 'quantize_0' uses operator QUANTIZE"):
+    with pytest.raises(InputError, match=r"node 'quantize_0' .*QUANTIZE"):
         legalize(again)
 
 

@@ -1,7 +1,8 @@
-"""Takes conversions to and from int8 off the ends of a graph, and puts them back.
+"""Takes conversions to and from integers off the ends of a graph, and puts them back.
 
 A network quantised for a microcontroller often keeps float32 or uint8 at its ends, converted by a
-QUANTIZE or DEQUANTIZE.  The host does these few conversions; the chip runs the int8 graph between.
+QUANTIZE or DEQUANTIZE.  The host does these few conversions; the chip runs the int8 or int16 graph
+between.
 """
 
 from dataclasses import replace
@@ -12,15 +13,15 @@ from mmsp.graph import Graph, HostConversion, Node, Quantization, Tensor
 
 __all__ = ["extract_host_conversions", "restore_host_conversions"]
 
-INT8 = np.dtype(np.int8)
+INT8, INT16 = np.dtype(np.int8), np.dtype(np.int16)
 UINT8_OFFSET = 128
 """Zero point of uint8 minus zero point of int8 when only the type differs."""
 
 
 def per_tensor(tensor: Tensor) -> Quantization | None:
-    """Quantisation of an int8 tensor with a single scale, or None."""
+    """Quantisation of an int8 or int16 tensor with a single scale, or None."""
     quantization = tensor.quantization
-    if tensor.dtype != INT8 or quantization is None or len(quantization.scale) != 1:
+    if tensor.dtype not in (INT8, INT16) or quantization is None or len(quantization.scale) != 1:
         return None
     return quantization
 
@@ -32,7 +33,8 @@ def is_host_conversion(op: str, outside: Tensor, inside: Tensor, direction: str)
         return False
     if outside.dtype == np.float32:
         return op == ("QUANTIZE" if direction == "input" else "DEQUANTIZE")
-    if outside.dtype == np.uint8 and outside.quantization is not None and op == "QUANTIZE":
+    same_width = outside.dtype == np.uint8 and inside.dtype == INT8
+    if same_width and outside.quantization is not None and op == "QUANTIZE":
         (zero_point,) = quantization.zero_point
         return outside.quantization.scale == quantization.scale and (
             outside.quantization.zero_point == (zero_point + UINT8_OFFSET,)
@@ -60,7 +62,9 @@ def find_conversion(graph: Graph, node: Node) -> HostConversion | None:
         return None
     quantization = inside.quantization
     assert quantization is not None  # `is_host_conversion` has seen it
-    return HostConversion(node.name, node.op, direction, outside, inside.name, quantization)
+    return HostConversion(
+        node.name, node.op, direction, outside, inside.name, quantization, inside.dtype
+    )
 
 
 def extract_host_conversions(graph: Graph) -> Graph:

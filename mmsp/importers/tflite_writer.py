@@ -10,14 +10,15 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import tflite
-from numpy.typing import NDArray
 
 from mmsp.errors import InputError
 from mmsp.graph import Graph, Node, Quantization, Tensor
 from mmsp.importers.host_conversion import restore_host_conversions
 from mmsp.importers.operator_options import OPTIONS, same_padding
 from mmsp.importers.option_fields import write_int32_vector
-from mmsp.importers.tflite import ABSENT, DTYPES, PADDED_OUTPUT, WEIGHTS_INPUT
+from mmsp.importers.tflite import ABSENT, PADDED_OUTPUT, WEIGHTS_INPUT
+from mmsp.importers.tflite_tensors import DTYPES, PACKED_BITS, RESOURCE, pack_data
+from mmsp.importers.tflite_variables import Subgraph, lower_variables
 
 __all__ = ["write_tflite"]
 
@@ -28,7 +29,10 @@ LARGEST_DEPRECATED_CODE = 127
 DATA_ALIGNMENT = 16
 """Of constant data: TFLM uses it in place."""
 
-TYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
+TYPE_CODES = {dtype: code for code, dtype in DTYPES.items()} | {
+    RESOURCE: tflite.TensorType.RESOURCE
+}
+PACKED_TYPE_CODES = {bits: code for code, bits in PACKED_BITS.items()}
 
 
 def write_tflite(graph: Graph) -> bytes:
@@ -50,17 +54,25 @@ class TfliteWriter:
     def __init__(self, graph: Graph):
         self.graph = graph
         self.builder = flatbuffers.Builder(1024)
-        self.indices = {name: index for index, name in enumerate(graph.tensors)}
-        self.constants = [t for t in graph.tensors.values() if t.data is not None and t.data.size]
-        self.ops = list(dict.fromkeys(node.op for node in graph.nodes))
+        self.subgraphs = lower_variables(graph)
+        self.constants = [
+            tensor
+            for subgraph in self.subgraphs
+            for tensor in subgraph.tensors.values()
+            if tensor.data is not None and tensor.data.size
+        ]
+        # Buffer 0 is empty by convention: tensors without data refer to it.
+        self.buffer_numbers = {id(tensor): 1 + index for index, tensor in enumerate(self.constants)}
+        nodes = [node for subgraph in self.subgraphs for node in subgraph.nodes]
+        self.ops = list(dict.fromkeys(node.op for node in nodes))
 
     def write(self) -> bytes:
         """Write the model."""
         builder = self.builder
-        # Buffer 0 is empty by convention: tensors without data refer to it.
-        buffers = self.offsets([self.buffer(None), *(self.buffer(t.data) for t in self.constants)])
+        contents = [None, *map(pack_data, self.constants)]
+        buffers = self.offsets([self.buffer(content) for content in contents])
         codes = self.offsets([self.operator_code(op) for op in self.ops])
-        subgraphs = self.offsets([self.subgraph()])
+        subgraphs = self.offsets([self.subgraph(subgraph) for subgraph in self.subgraphs])
         description = builder.CreateString(self.graph.name)
         tflite.ModelStart(builder)
         tflite.ModelAddVersion(builder, SCHEMA_VERSION)
@@ -78,11 +90,10 @@ class TfliteWriter:
             self.builder.PrependUOffsetTRelative(child)
         return self.builder.EndVector()
 
-    def buffer(self, data: NDArray | None) -> int:
-        """Write a buffer that holds ``data``."""
+    def buffer(self, payload: bytes | None) -> int:
+        """Write a buffer that holds ``payload``."""
         vector = None
-        if data is not None:
-            payload = np.ascontiguousarray(data, data.dtype.newbyteorder("<")).tobytes()
+        if payload is not None:
             self.builder.Prep(DATA_ALIGNMENT, len(payload))
             vector = self.builder.CreateByteVector(payload)
         tflite.BufferStart(self.builder)
@@ -106,43 +117,52 @@ class TfliteWriter:
         tflite.OperatorCodeAddBuiltinCode(self.builder, code)
         return tflite.OperatorCodeEnd(self.builder)
 
-    def subgraph(self) -> int:
+    def subgraph(self, subgraph: Subgraph) -> int:
         """Write tensors and operators."""
-        builder, graph = self.builder, self.graph
-        tensors = self.offsets([self.tensor(tensor) for tensor in graph.tensors.values()])
-        operators = self.offsets([self.operator(node) for node in graph.nodes])
-        inputs = self.tensor_indices(graph.inputs)
-        outputs = self.tensor_indices(graph.outputs)
+        builder = self.builder
+        indices = {name: index for index, name in enumerate(subgraph.tensors)}
+        tensors = self.offsets(
+            [
+                self.tensor(tensor, state=name in subgraph.states)
+                for name, tensor in subgraph.tensors.items()
+            ]
+        )
+        operators = self.offsets(
+            [self.operator(node, subgraph.tensors, indices) for node in subgraph.nodes]
+        )
+        inputs = self.tensor_indices(subgraph.inputs, indices)
+        outputs = self.tensor_indices(subgraph.outputs, indices)
+        name = builder.CreateString(subgraph.name)
         tflite.SubGraphStart(builder)
         tflite.SubGraphAddTensors(builder, tensors)
         tflite.SubGraphAddInputs(builder, inputs)
         tflite.SubGraphAddOutputs(builder, outputs)
         tflite.SubGraphAddOperators(builder, operators)
+        tflite.SubGraphAddName(builder, name)
         return tflite.SubGraphEnd(builder)
 
-    def tensor_indices(self, names: Sequence[str | None]) -> int:
+    def tensor_indices(self, names: Sequence[str | None], indices: dict[str, int]) -> int:
         """Write the indices of tensors; an absent one is -1."""
         return write_int32_vector(
-            self.builder, [ABSENT if name is None else self.indices[name] for name in names]
+            self.builder, [ABSENT if name is None else indices[name] for name in names]
         )
 
-    def tensor(self, tensor: Tensor) -> int:
+    def tensor(self, tensor: Tensor, *, state: bool) -> int:
         """Write one tensor."""
         builder = self.builder
-        buffers = [constant.name for constant in self.constants]
         name = builder.CreateString(tensor.name)
         shape = write_int32_vector(builder, tensor.shape)
         quantization = self.quantization(tensor.quantization)
-        if tensor.dtype not in TYPE_CODES:
-            raise InputError(f"tensor {tensor.name!r} has type {tensor.dtype}, which has no code")
         tflite.TensorStart(builder)
         tflite.TensorAddShape(builder, shape)
-        tflite.TensorAddType(builder, TYPE_CODES[tensor.dtype])
-        if tensor.name in buffers:
-            tflite.TensorAddBuffer(builder, 1 + buffers.index(tensor.name))
+        tflite.TensorAddType(builder, type_code(tensor))
+        if id(tensor) in self.buffer_numbers:
+            tflite.TensorAddBuffer(builder, self.buffer_numbers[id(tensor)])
         tflite.TensorAddName(builder, name)
         if quantization is not None:
             tflite.TensorAddQuantization(builder, quantization)
+        if state:
+            tflite.TensorAddIsVariable(builder, True)
         return tflite.TensorEnd(builder)
 
     def quantization(self, quantization: Quantization | None) -> int | None:
@@ -158,21 +178,26 @@ class TfliteWriter:
         tflite.QuantizationParametersAddQuantizedDimension(builder, quantization.axis)
         return tflite.QuantizationParametersEnd(builder)
 
-    def operator(self, node: Node) -> int:
+    def operator(self, node: Node, tensors: dict[str, Tensor], indices: dict[str, int]) -> int:
         """Write one operator with its options."""
         builder, options = self.builder, OPTIONS[node.op]
-        inputs = self.tensor_indices(node.inputs)
-        outputs = self.tensor_indices(node.outputs)
         attributes = dict(node.attributes)
-        wanted = {field.attribute for field in options.fields}
-        if set(attributes) != wanted:
+        if set(attributes) != options.attributes:
             raise InputError(
                 f"node {node.name!r} ({node.op}) has attributes {sorted(attributes)}, "
-                f"and must have {sorted(wanted)}"
+                f"and must have {sorted(options.attributes)}"
             )
+        inputs = self.tensor_indices(node.inputs, indices)
+        outputs = self.tensor_indices(node.outputs, indices)
+        intermediates = None
+        if options.intermediates:
+            intermediates = self.tensor_indices(attributes["intermediates"], indices)
         if "padding" in attributes:
-            attributes["padding"] = self.padding_scheme(node)
-        table = options.write(builder, attributes)
+            attributes["padding"] = padding_scheme(node, tensors)
+        try:
+            table = options.write(builder, attributes)
+        except InputError as error:
+            raise InputError(f"node {node.name!r} ({node.op}): {error}") from None
         tflite.OperatorStart(builder)
         tflite.OperatorAddOpcodeIndex(builder, self.ops.index(node.op))
         tflite.OperatorAddInputs(builder, inputs)
@@ -180,24 +205,41 @@ class TfliteWriter:
         tflite.OperatorAddBuiltinOptionsType(builder, options.type_code)
         if table is not None:
             tflite.OperatorAddBuiltinOptions(builder, table)
+        if intermediates is not None:
+            tflite.OperatorAddIntermediates(builder, intermediates)
         return tflite.OperatorEnd(builder)
 
-    def padding_scheme(self, node: Node) -> str:
-        """Name of the scheme that gives the node's padding."""
-        padding: Any = node.attributes["padding"]
-        if padding == ((0, 0), (0, 0)):
-            return "VALID"
-        padded = node.outputs[0] if node.op in PADDED_OUTPUT else node.inputs[0]
-        image = self.graph.tensors[padded or ""]
-        kernel = node.attributes.get("kernel")
-        if kernel is None:
-            kernel = self.graph.tensors[node.inputs[WEIGHTS_INPUT] or ""].shape[1:3]
-        dilation = node.attributes.get("dilation", (1, 1))
-        size = image.shape[1], image.shape[2]
-        same = same_padding(size, (kernel[0], kernel[1]), node.attributes["stride"], dilation)
-        if padding != same:
+
+def type_code(tensor: Tensor) -> int:
+    """Code of a tensor's type."""
+    if tensor.bits is not None:
+        if tensor.bits not in PACKED_TYPE_CODES or tensor.data is None:
             raise InputError(
-                f"node {node.name!r} ({node.op}) has padding {padding}, and a .tflite file can "
-                f"hold only none or {same}"
+                f"tensor {tensor.name!r} has {tensor.bits} bits, and a .tflite file packs "
+                f"constants of {', '.join(map(str, PACKED_TYPE_CODES))} bits only"
             )
-        return "SAME"
+        return PACKED_TYPE_CODES[tensor.bits]
+    if tensor.dtype not in TYPE_CODES:
+        raise InputError(f"tensor {tensor.name!r} has type {tensor.dtype}, which has no code")
+    return TYPE_CODES[tensor.dtype]
+
+
+def padding_scheme(node: Node, tensors: dict[str, Tensor]) -> str:
+    """Name of the scheme that gives the node's padding."""
+    padding: Any = node.attributes["padding"]
+    if padding == ((0, 0), (0, 0)):
+        return "VALID"
+    padded = node.outputs[0] if node.op in PADDED_OUTPUT else node.inputs[0]
+    image = tensors[padded or ""]
+    kernel = node.attributes.get("kernel")
+    if kernel is None:
+        kernel = tensors[node.inputs[WEIGHTS_INPUT] or ""].shape[1:3]
+    dilation = node.attributes.get("dilation", (1, 1))
+    size = image.shape[1], image.shape[2]
+    same = same_padding(size, (kernel[0], kernel[1]), node.attributes["stride"], dilation)
+    if padding != same:
+        raise InputError(
+            f"node {node.name!r} ({node.op}) has padding {padding}, and a .tflite file can "
+            f"hold only none or {same}"
+        )
+    return "SAME"
