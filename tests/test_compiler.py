@@ -17,6 +17,7 @@ from rtl import run_rtl
 
 from hdl.config import CONFIGS, ECP5, FULL, SMALL, ChipConfig
 from hdl.engine.descriptor import Drain, Feed
+from hdl.engine.vector_descriptor import VectorFunction
 from mmsp.compiler import compile_graph
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.lower.feeds import packed_shape
@@ -153,7 +154,7 @@ def test_reshape_of_whole_pixels(shape, rng):
     assert_runs(graph, SMALL, rng)
 
 
-def test_reshape_that_splits_pixels_is_refused(rng):
+def test_reshape_that_splits_pixels_moves_elements(rng):
     image, inner = activation("image", (1, 2, 2, 4)), activation("inner", (1, 2, 2, 6))
     moved, result = activation("moved", (1, 2, 4, 3)), activation("result", (1, 2, 4, 2))
     graph = network(
@@ -161,10 +162,9 @@ def test_reshape_that_splits_pixels_is_refused(rng):
         reshape(inner, moved),
         convolution(moved, *conv_weights(rng, "second", (2, 1, 1, 3)), result),
     )
-    with pytest.raises(
-        InputError, match=r"'reshape_1' \(RESHAPE\) changes the channels from 6 to 3"
-    ):
-        compile_graph(graph, SMALL)
+    (move,) = [job for job in compile_graph(graph, SMALL).jobs if job.layer == 1]
+    assert move.fields["function"] is VectorFunction.COPY
+    assert_runs(graph, SMALL, rng)
 
 
 def single_conv(rng, image_shape, out_channels, kernel=1):
