@@ -84,3 +84,27 @@ def test_minimum_above_maximum_is_refused():
     x = np.zeros((2, 2, 1), dtype=np.int8)
     with pytest.raises(ValueError, match=r"ordered and in -128\.\.127, not 5 and 4"):
         engine.max_pool2d(x, kernel=(1, 1), stride=(1, 1), padding=NO_PADDING, minimum=5, maximum=4)
+
+
+def test_reciprocal_divides_sums_of_int16():
+    """Both sides of every quotient that an int16 mean can have, near the ends and in between."""
+    rng = np.random.default_rng(SEED)
+    counts = [*range(1, 40), *np.exp2(rng.uniform(5, 14, 60)).astype(np.int64).tolist(), 16383]
+    for count in [*counts, 1 << 14]:
+        multiplier, shift = engine.reciprocal(count, bits=16)
+        assert 1 << 30 <= multiplier < 1 << 31
+        multiples = np.arange(1, (1 << 16) + 1) * count
+        numerators = np.concatenate([multiples, multiples - 1])
+        assert np.array_equal((numerators * multiplier) >> (31 - shift), numerators // count)
+    with pytest.raises(ValueError, match=r"count must be in 1\.\.16384, not 16385"):
+        engine.reciprocal(16385, bits=16)
+
+
+def test_pooling_of_int16():
+    x = np.array([-32768, -32768, 32767, 5], np.int16).reshape(1, 4, 1)
+    limits = {"minimum": -32768, "maximum": 32767, "stride": (1, 1), "padding": ((0, 0), (1, 0))}
+    mean = engine.average_pool2d(x, kernel=(1, 2), **limits)
+    largest = engine.max_pool2d(x, kernel=(1, 2), **limits)
+    assert mean.dtype == largest.dtype == np.int16
+    assert mean.ravel().tolist() == [-32768, -32768, -1, 16386]
+    assert largest.ravel().tolist() == [-32768, -32768, 32767, 32767]

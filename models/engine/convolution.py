@@ -1,41 +1,41 @@
-"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+"""CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED.
 
-All three compute ``sum(weight * (activation - input_zero_point))`` per output and requantise it.
+All of them compute ``sum(weight * (activation - input_zero_point))`` per output and requantise it.
 
-A product is at most 255 * 128 < 2**15 in magnitude.  `_multiply_matrices` runs on float64 because
-NumPy hands that to BLAS; every partial sum of fewer than 2**38 products stays below 2**53, where
-float64 holds every integer, so the result is exact in any order of summation.  The accumulator is
-the sum modulo 2**32: reducing once at the end equals wrapping after each product.
+A product of int8 is at most 255 * 128 < 2**15 in magnitude, one of int16 2**30.
+`_multiply_matrices` runs on float64 because NumPy hands that to BLAS; every partial sum of fewer
+than 2**38 (or 2**23) products stays below 2**53, where float64 holds every integer, so the result
+is exact in any order of summation.  Sums here are exact; `requantize` wraps them where the
+accumulator has 32 bits, which equals wrapping after each product.
 """
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from models.engine.requantization import requantize
-from models.fixedpoint import IntArray, wrap
+from models.engine.requantization import Activation, requantize
+from models.fixedpoint import IntArray
 
-__all__ = ["conv2d", "depthwise_conv2d", "fully_connected"]
+__all__ = ["conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv2d"]
 
 Pair = tuple[int, int]
-Int8Array = NDArray[np.int8]
 
 
-def _multiply_matrices(pixels: NDArray[np.int16], weights: Int8Array) -> IntArray:
-    """Multiply ``(..., K)`` by ``(Cout, K)`` into int32 accumulators ``(..., Cout)``."""
+def _multiply_matrices(pixels: NDArray[np.int32], weights: NDArray) -> IntArray:
+    """Multiply ``(..., K)`` by ``(Cout, K)`` into sums ``(..., Cout)``."""
     product = pixels.astype(np.float64) @ weights.astype(np.float64).T
-    return wrap(product.astype(np.int64))
+    return product.astype(np.int64)
 
 
-def _centre(x: Int8Array, zero_point: int, padding: tuple[Pair, Pair]) -> NDArray[np.int16]:
-    """Subtract the zero point, -128 to 127, and surround with zeros, which add nothing."""
-    centred = np.asarray(x).astype(np.int16) - np.int16(zero_point)
+def _centre(x: NDArray, zero_point: int, padding: tuple[Pair, Pair]) -> NDArray[np.int32]:
+    """Subtract the zero point and surround with zeros, which add nothing."""
+    centred = np.asarray(x).astype(np.int32) - np.int32(zero_point)
     return np.pad(centred, (*padding, (0, 0)))
 
 
 def _windows(
-    pixels: NDArray[np.int16], kernel: Pair, stride: Pair, dilation: Pair
-) -> NDArray[np.int16]:
+    pixels: NDArray[np.int32], kernel: Pair, stride: Pair, dilation: Pair
+) -> NDArray[np.int32]:
     """View ``(H, W, C)`` as ``(OH, OW, C, kh, kw)``, the taps under each output pixel."""
     extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     if extent[0] > pixels.shape[0] or extent[1] > pixels.shape[1]:
@@ -48,8 +48,8 @@ def _windows(
 
 
 def conv2d(
-    x: Int8Array,
-    weights: Int8Array,
+    x: NDArray,
+    weights: NDArray,
     *,
     bias: ArrayLike,
     multiplier: ArrayLike,
@@ -61,12 +61,14 @@ def conv2d(
     output_zero_point: int,
     minimum: int,
     maximum: int,
-) -> Int8Array:
+    dtype: Activation = np.int8,
+    single_rounding: bool = False,
+) -> NDArray:
     """Two-dimensional convolution.
 
     Parameters
     ----------
-    x, weights : int8
+    x, weights : int8 or int16
         ``(H, W, Cin)`` and ``(Cout, kh, kw, Cin)``.
     bias, multiplier, shift : array_like
         See `requantize`; one or ``Cout`` entries.
@@ -77,11 +79,13 @@ def conv2d(
     input_zero_point, output_zero_point : int
         -128 to 127.
     minimum, maximum : int
-        Range of the fused activation, within -128 to 127.
+        Range of the fused activation, within that of ``dtype``.
+    dtype, single_rounding
+        Type of the output and kind of rescaling, see `requantize`.
 
     Returns
     -------
-    int8
+    int8 or int16
         ``(OH, OW, Cout)``.
     """
     channels = x.shape[2]
@@ -101,12 +105,14 @@ def conv2d(
         zero_point=output_zero_point,
         minimum=minimum,
         maximum=maximum,
+        dtype=dtype,
+        single_rounding=single_rounding,
     )
 
 
 def transpose_conv2d(
-    x: Int8Array,
-    weights: Int8Array,
+    x: NDArray,
+    weights: NDArray,
     *,
     size: Pair,
     bias: ArrayLike,
@@ -118,7 +124,9 @@ def transpose_conv2d(
     output_zero_point: int,
     minimum: int,
     maximum: int,
-) -> Int8Array:
+    dtype: Activation = np.int8,
+    single_rounding: bool = False,
+) -> NDArray:
     """Transposed convolution: each input pixel adds its product with the kernel to the output.
 
     ``out[y * stride + ky - before] += x[y] @ weights[:, ky]``, rows and columns alike; what falls
@@ -144,19 +152,21 @@ def transpose_conv2d(
             frame[rows, columns] += _multiply_matrices(pixels, weights[:, ky, kx])
     (top, left), (out_h, out_w) = before, size
     return requantize(
-        wrap(frame[top : top + out_h, left : left + out_w]),
+        frame[top : top + out_h, left : left + out_w],
         bias=bias,
         multiplier=multiplier,
         shift=shift,
         zero_point=output_zero_point,
         minimum=minimum,
         maximum=maximum,
+        dtype=dtype,
+        single_rounding=single_rounding,
     )
 
 
 def depthwise_conv2d(
-    x: Int8Array,
-    weights: Int8Array,
+    x: NDArray,
+    weights: NDArray,
     *,
     bias: ArrayLike,
     multiplier: ArrayLike,
@@ -168,7 +178,9 @@ def depthwise_conv2d(
     output_zero_point: int,
     minimum: int,
     maximum: int,
-) -> Int8Array:
+    dtype: Activation = np.int8,
+    single_rounding: bool = False,
+) -> NDArray:
     """Depthwise convolution: each output channel reads one input channel.
 
     ``weights`` is ``(C * depth_multiplier, kh, kw, 1)``, and output channel ``o`` reads input
@@ -184,11 +196,10 @@ def depthwise_conv2d(
     kernel = weights.shape[1:3]
     windows = _windows(pixels, kernel, stride, dilation)
     depth_multiplier = weights.shape[0] // channels
-    accumulators = np.zeros((*windows.shape[:2], weights.shape[0]), dtype=np.int32)
+    accumulators = np.zeros((*windows.shape[:2], weights.shape[0]), dtype=np.int64)
     for row, column in np.ndindex(*kernel):
-        # int32 arrays wrap, as the accumulator does.
-        tap = windows[..., row, column].astype(np.int32)
-        weight = weights[:, row, column, 0].astype(np.int32)
+        tap = windows[..., row, column]
+        weight = weights[:, row, column, 0].astype(np.int64)
         accumulators += np.repeat(tap, depth_multiplier, axis=2) * weight
     return requantize(
         accumulators,
@@ -198,12 +209,14 @@ def depthwise_conv2d(
         zero_point=output_zero_point,
         minimum=minimum,
         maximum=maximum,
+        dtype=dtype,
+        single_rounding=single_rounding,
     )
 
 
 def fully_connected(
-    x: Int8Array,
-    weights: Int8Array,
+    x: NDArray,
+    weights: NDArray,
     *,
     bias: ArrayLike,
     multiplier: ArrayLike,
@@ -212,11 +225,13 @@ def fully_connected(
     output_zero_point: int,
     minimum: int,
     maximum: int,
-) -> Int8Array:
-    """Matrix product of ``x (N, Cin)`` and ``weights (Cout, Cin)``: ``(N, Cout)`` int8."""
+    dtype: Activation = np.int8,
+    single_rounding: bool = False,
+) -> NDArray:
+    """Matrix product of ``x (N, Cin)`` and ``weights (Cout, Cin)``: ``(N, Cout)``."""
     if x.shape[-1] != weights.shape[1]:
         raise ValueError(f"weights take {weights.shape[1]} features, the input has {x.shape[-1]}")
-    centred = x.astype(np.int16) - np.int16(input_zero_point)
+    centred = x.astype(np.int32) - np.int32(input_zero_point)
     return requantize(
         _multiply_matrices(centred, weights),
         bias=bias,
@@ -225,4 +240,6 @@ def fully_connected(
         zero_point=output_zero_point,
         minimum=minimum,
         maximum=maximum,
+        dtype=dtype,
+        single_rounding=single_rounding,
     )

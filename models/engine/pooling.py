@@ -7,13 +7,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.engine.requantization import clamp_to_int8
+from models.engine.requantization import clamp_to
 
 __all__ = ["average_pool2d", "max_pool2d", "reciprocal"]
 
 Pair = tuple[int, int]
 
-MAX_RECIPROCAL_COUNT = 1 << 22
+LARGEST_DIVIDEND_BITS = 30
+"""Bits of a dividend, at most, that a reciprocal of 31 bits divides exactly."""
 
 
 def _windows(
@@ -30,18 +31,18 @@ def _windows(
 
 
 def average_pool2d(
-    x: NDArray[np.int8],
+    x: NDArray,
     *,
     kernel: Pair,
     stride: Pair,
     padding: tuple[Pair, Pair],
     minimum: int,
     maximum: int,
-) -> NDArray[np.int8]:
+) -> NDArray:
     """Mean over each window, rounding ties away from zero; padding does not count.
 
-    ``x`` is ``(H, W, C)``, the result ``(OH, OW, C)``.  ``ValueError`` if a window lies in the
-    padding altogether.
+    ``x`` is ``(H, W, C)``, int8 or int16, the result ``(OH, OW, C)`` of the same type.
+    ``ValueError`` if a window lies in the padding altogether.
     """
     values = np.asarray(x, dtype=np.int64)
     total = _windows(values, 0, kernel, stride, padding).sum(axis=(3, 4))
@@ -50,33 +51,36 @@ def average_pool2d(
     if not count.all():
         raise ValueError(f"padding {padding} leaves a {kernel[0]}x{kernel[1]} window empty")
     magnitude = (np.abs(total) + count // 2) // count
-    return clamp_to_int8(np.sign(total) * magnitude, minimum, maximum)
+    return clamp_to(x.dtype.type, np.sign(total) * magnitude, minimum, maximum)
 
 
 def max_pool2d(
-    x: NDArray[np.int8],
+    x: NDArray,
     *,
     kernel: Pair,
     stride: Pair,
     padding: tuple[Pair, Pair],
     minimum: int,
     maximum: int,
-) -> NDArray[np.int8]:
+) -> NDArray:
     """Largest value in each window; padding does not count.  Shapes as in `average_pool2d`."""
-    windows = _windows(np.asarray(x, dtype=np.int64), -128, kernel, stride, padding)
-    return clamp_to_int8(windows.max(axis=(3, 4)), minimum, maximum)
+    lowest = int(np.iinfo(x.dtype).min)
+    windows = _windows(np.asarray(x, dtype=np.int64), lowest, kernel, stride, padding)
+    return clamp_to(x.dtype.type, windows.max(axis=(3, 4)), minimum, maximum)
 
 
-def reciprocal(count: int) -> tuple[int, int]:
+def reciprocal(count: int, bits: int = 8) -> tuple[int, int]:
     """Turn the division by ``count`` into a multiplication: ``(multiplier, shift)``.
 
-    ``n // count == (n * multiplier) >> (31 - shift)`` for every ``0 <= n <= 2**8 * count``, which
-    covers ``|sum of count int8| + count // 2``.  ``multiplier`` is Q0.31 and normalised, ``shift``
-    TFLite's exponent (negative: right), as in `multiply_by_quantized_multiplier`, but the product
-    is truncated.  ``count`` is 1 to 2**22; `docs/numerics.md` has the proof.
+    ``n // count == (n * multiplier) >> (31 - shift)`` for every ``0 <= n <= 2**bits * count``,
+    which covers ``|sum of count integers of that many bits| + count // 2``.  ``multiplier`` is
+    Q0.31 and normalised, ``shift`` TFLite's exponent (negative: right), as in
+    `multiply_by_quantized_multiplier`, but the product is truncated.  ``count`` is 1 to
+    ``2**(30 - bits)``; `docs/numerics.md` has the proof.
     """
-    if not 1 <= count <= MAX_RECIPROCAL_COUNT:
-        raise ValueError(f"count must be in 1..{MAX_RECIPROCAL_COUNT}, not {count}")
+    largest = 1 << (LARGEST_DIVIDEND_BITS - bits)
+    if not 1 <= count <= largest:
+        raise ValueError(f"count must be in 1..{largest}, not {count}")
     exponent = count.bit_length() - 1
     if count == 1 << exponent:
         return 1 << 30, 1 - exponent  # 2**31 would not fit Q0.31
