@@ -6,15 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from hdl.config import FULL, ChipConfig
+from mmsp.bench.further_networks import FURTHER
 from mmsp.bench.mlperf_tiny import PEERS, Network, Peer, recognise
 from mmsp.errors import InputError
-from mmsp.inputs import random_batch
+from mmsp.image import is_image
+from mmsp.inputs import random_batch, read_file
 from mmsp.loading import Model, Source, load_image, load_model
 from mmsp.references import Comparison, compare
 from mmsp.report import CORE_HZ
 from mmsp.simulator.simulator import Result, Simulator
 
-__all__ = ["Measurement", "measure", "prepare"]
+__all__ = ["Measurement", "Unsupported", "measure", "prepare"]
+
+
+class Unsupported(InputError):
+    """A network that the compiler refuses: ``model`` is its name, ``reason`` the sentence."""
+
+    def __init__(self, model: str, reason: str):
+        # Not every sentence says which of several networks it is about.
+        super().__init__(reason if model in reason else f"{model}: {reason}")
+        self.model, self.reason = model, reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +37,13 @@ class Measurement:
     weight_bytes: int
     result: Result
     comparison: Comparison
+
+    @property
+    def title(self) -> str | None:
+        """What the network is, when it is known."""
+        if self.network is not None:
+            return f"{self.network.key}, {self.network.title}"
+        return next((entry.title for entry in FURTHER if entry.file == self.model), None)
 
     @property
     def macs_per_cycle(self) -> float:
@@ -60,6 +78,7 @@ class Measurement:
         return {
             "model": self.model,
             "mlperf_tiny": self.network.key if self.network else None,
+            "title": self.title,
             "weight_bytes": self.weight_bytes,
             "macs": result.macs,
             "cycles": result.cycles,
@@ -101,26 +120,25 @@ def prepare(source: Source, config: ChipConfig | None = None, *, name: str | Non
 
     Raises
     ------
+    Unsupported
+        When it is no network, or the compiler refuses it.
     InputError
-        When it cannot run on that chip, or is an image.
+        When there is no such file, or it is an image.
     """
-    if name is None and isinstance(source, str | Path):
-        name = Path(source).name
-    try:
-        model = load_model(source)
-        name = name or model.name
-        if model.graph is None:
+    if isinstance(source, str | Path):
+        name = name or Path(source).name
+        if is_image(read_file(Path(source), "model")):
             raise InputError(
                 f"{name!r} is an image, which holds no graph for the golden model: benchmark the "
                 ".tflite file it was made of"
             )
+    try:
+        model = load_model(source)
         image = load_image(model, config or FULL)
     except InputError as error:
-        # Not every sentence says which of several networks it is about.
-        if name is None or name in str(error):
-            raise
-        raise InputError(f"{name}: {error}") from None
-    return Model(name, model.graph, model.layers, image, model.data)
+        raise Unsupported(name or "the network", str(error)) from None
+    assert model.graph is not None, "only an image has no graph"
+    return Model(name or model.name, model.graph, model.layers, image, model.data)
 
 
 def measure(

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hdl.config import ChipConfig
-from mmsp.bench.measurement import Measurement
+from mmsp.bench.further_networks import FURTHER
+from mmsp.bench.measurement import Measurement, Unsupported
 from mmsp.bench.mlperf_tiny import PEERS
 from mmsp.report import CORE_HZ, layer_table
 
@@ -26,11 +27,12 @@ def print_benchmark(
     console: Console,
     config: ChipConfig,
     measurements: Sequence[Measurement],
+    unsupported: Sequence[Unsupported] = (),
     *,
     seed: int,
     layers: bool,
 ) -> None:
-    """Print the table, the footnotes, the layers if asked for, and the verdict."""
+    """Print the table and what could not run, footnotes, layers if asked for, and verdicts."""
     console.print(Text(f"{config.name}: {config.macs_per_cycle} MAC/cycle, simulated RTL", "bold"))
     console.print(
         f"one inference of each network from a cold cache, random input (seed {seed})",
@@ -43,6 +45,11 @@ def print_benchmark(
     console.width = max(width, widest)
     console.print(table, crop=False)
     console.width = width
+    for entry in unsupported:
+        name = entry.model.removesuffix(".tflite")
+        console.print(f"{name}  not supported yet: {entry.reason}", soft_wrap=True)
+    if unsupported:
+        console.print()
     for line in footnotes(measurements):
         console.print(line, soft_wrap=True)
     if layers:
@@ -94,12 +101,19 @@ def footnotes(measurements: Sequence[Measurement]) -> list[str]:
         for measurement in measurements
         if (network := measurement.network) is not None
     ]
+    further = [
+        f"{entry.file}: {entry.title}, {entry.origin}"
+        for measurement in measurements
+        for entry in FURTHER
+        if measurement.network is None and entry.file == measurement.model
+    ]
     shown = {peer.name for measurement in measurements for peer, _, _ in measurement.peers}
     meaning = "ratio: our cycles / those of the roofline"
     if shown:
         meaning += " or of the peer, whose are in thousands (k); below 1 we need fewer"
     return [
         *recognised,
+        *further,
         meaning,
         *(
             f"[{number}] {peer.name}: {peer.source}"

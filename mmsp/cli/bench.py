@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from hdl.config import FULL, ChipConfig
-from mmsp.bench.measurement import Measurement, measure, prepare
+from mmsp.bench.further_networks import FURTHER
+from mmsp.bench.measurement import Measurement, Unsupported, measure, prepare
 from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
 from mmsp.bench.table import print_benchmark
 from mmsp.cli.options import add_config, chosen_config
@@ -38,12 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         dest="directory",
         help="benchmark the MLPerf Tiny networks that are anywhere in this directory, such as a "
-        f"clone of {REPOSITORY}",
+        f"clone of {REPOSITORY}, and {len(FURTHER)} more (docs/bench.md)",
     )
     add_config(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random inputs (1)")
     parser.add_argument("--layers", action="store_true", help="print the layers of each, too")
     parser.add_argument("--json", metavar="OUT.json", help="all figures; - is the standard output")
+    parser.add_argument("--report", metavar="OUT.html", help="the same with plots, as one page")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -55,20 +57,48 @@ def main(arguments: argparse.Namespace) -> int:
     paths, notes = choose_models(arguments.models, arguments.directory)
     with OutputFiles(paths) as files:
         report_file = files.add(None if to_stdout else arguments.json, "--json")
-        models: list[Model] = [prepare(path, config) for path in paths]
-        if not models:
-            models = [prepare(digits_model(), config, name="digits.tflite")]
+        page = files.add(arguments.report, "--report")
+        models, unsupported = prepare_all(paths, config)
         measurements = [simulate(model, arguments.seed) for model in models]
-        document = benchmark_json(config, measurements, arguments.seed)
+        document = benchmark_json(config, measurements, unsupported, arguments.seed)
         if report_file is not None:
             report_file.write(document.encode())
+        if page is not None:
+            from mmsp.html import bench_page  # noqa: PLC0415  (plots are slow to import)
+
+            made = bench_page(config, measurements, unsupported, seed=arguments.seed)
+            page.write(made.encode())
     console = make_console(stderr=to_stdout)
-    print_benchmark(console, config, measurements, seed=arguments.seed, layers=arguments.layers)
+    print_benchmark(
+        console, config, measurements, unsupported, seed=arguments.seed, layers=arguments.layers
+    )
     for note in notes:
         console.print(note, soft_wrap=True)
     if to_stdout:
         sys.stdout.write(document)
     return 1 if any(measurement.comparison.total for measurement in measurements) else 0
+
+
+def prepare_all(paths: list[Path], config: ChipConfig) -> tuple[list[Model], list[Unsupported]]:
+    """Compile all networks, and collect what cannot be compiled.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, or none of the networks can be compiled.
+    """
+    if not paths:
+        return [prepare(digits_model(), config, name="digits.tflite")], []
+    models: list[Model] = []
+    unsupported: list[Unsupported] = []
+    for path in paths:
+        try:
+            models.append(prepare(path, config))
+        except Unsupported as error:
+            unsupported.append(error)
+    if not models:
+        raise unsupported[0]
+    return models, unsupported
 
 
 def choose_models(given: list[str], directory: str | None) -> tuple[list[Path], list[str]]:
@@ -81,12 +111,13 @@ def choose_models(given: list[str], directory: str | None) -> tuple[list[Path], 
         )
     if not Path(directory).is_dir():
         raise InputError(f"--models {directory!r} is not a directory")
-    found = {network.file: find_file(Path(directory), network.file) for network in NETWORKS}
+    files = [network.file for network in (*NETWORKS, *FURTHER)]
+    found = {name: find_file(Path(directory), name) for name in files}
     missing = [name for name, path in found.items() if path is None]
-    if len(missing) == len(NETWORKS):
+    if len(missing) == len(files):
         raise InputError(
-            f"--models {directory!r} has none of {', '.join(missing)}: they are in the public "
-            f"repository {REPOSITORY}"
+            f"--models {directory!r} has none of {', '.join(missing)}: the first "
+            f"{len(NETWORKS)} are in the public repository {REPOSITORY}"
         )
     notes = [f"not in {directory!r}, so left out: {', '.join(missing)}"] if missing else []
     return [path for path in found.values() if path is not None], notes
@@ -110,7 +141,12 @@ def simulate(model: Model, seed: int) -> Measurement:
         return measure(model, seed=seed, progress=progress)
 
 
-def benchmark_json(config: ChipConfig, measurements: list[Measurement], seed: int) -> str:
+def benchmark_json(
+    config: ChipConfig,
+    measurements: list[Measurement],
+    unsupported: list[Unsupported],
+    seed: int,
+) -> str:
     """All figures."""
     document = {
         "config": config.name,
@@ -118,5 +154,6 @@ def benchmark_json(config: ChipConfig, measurements: list[Measurement], seed: in
         "clock_hz": CORE_HZ,
         "seed": seed,
         "networks": [measurement.to_json() for measurement in measurements],
+        "not_supported": [{"model": e.model, "reason": e.reason} for e in unsupported],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -57,65 +57,95 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="OUT.npz", help="the outputs, by output name")
     parser.add_argument("--json", metavar="OUT.json", help="the report; - is the standard output")
+    parser.add_argument(
+        "--report", metavar="OUT.html", help="the same with plots, as one page (rtl only)"
+    )
     parser.add_argument("--waves", metavar="OUT.fst", help="record all signals (slow; rtl only)")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run, compare, write, and report."""
     config = chosen_config(arguments)
-    if arguments.waves is not None and arguments.target != "rtl":
-        raise InputError(f"--waves records the chip, and --target is {arguments.target}")
-    if arguments.seed < 0:
-        raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+    check_options(arguments)
     to_stdout = arguments.json == STDOUT
     with OutputFiles(named_files(arguments)) as files:
         output = files.add(arguments.output, "--output")
         report_file = files.add(None if to_stdout else arguments.json, "--json")
+        page = files.add(arguments.report, "--report")
         waves = files.add(arguments.waves, "--waves")
         model = load_model(arguments.model, config)
         if arguments.target == "rtl":
             image = load_image(model, config)
             model = Model(model.name, model.graph, model.layers, image, model.data)
-            ports = image.description.inputs, image.description.outputs
-            layers = [(e.name, e.op, e.macs) for e in image.description.layers]
-        else:
-            graph = require_graph(model, arguments.target)
-            ports = graph_ports(graph)
-            layers = [(e.name, e.op, layer_macs(e, graph)) for e in model.layers or []]
-        batch = choose_inputs(arguments, ports[0])
-        result = None
-        if arguments.target == "rtl":
-            result = simulate(model, batch, waves, arguments.reset_state)
-            outputs = result.outputs
-        else:
-            reference = REFERENCES[arguments.target]
-            outputs = reference(model, batch, reset_state=arguments.reset_state)
-            if batch.single:
-                outputs = {name: values[0] for name, values in outputs.items()}
-        report = Report(
-            model=model.name,
-            target=arguments.target,
-            notes=[*(model.graph.conversions if model.graph else []), *batch.notes],
-            count=batch.count,
-            layers=layers,
-            ports=ports[1],
-            outputs=outputs,
-            result=result,
-            comparison=compare(
-                arguments.target, outputs, model, batch, reset_state=arguments.reset_state
-            ),
-        )
+        report, batch = execute(arguments, model, waves)
         document = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
         if output is not None:
-            output.write(npz(outputs))
+            output.write(npz(report.outputs))
         if report_file is not None:
             report_file.write(document.encode())
+        if page is not None:
+            page.write(make_page(report, model, batch))
         if waves is not None:
             waves.commit()
     report.print(make_console(stderr=to_stdout))
     if to_stdout:
         sys.stdout.write(document)
     return 1 if report.comparison.total else 0
+
+
+def check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that make no sense, before anything is read."""
+    for option, does in (("waves", "records"), ("report", "is about")):
+        if getattr(arguments, option) is not None and arguments.target != "rtl":
+            raise InputError(f"--{option} {does} the chip, and --target is {arguments.target}")
+    if arguments.seed < 0:
+        raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+
+
+def execute(
+    arguments: argparse.Namespace, model: Model, waves: OutputFile | None
+) -> tuple[Report, Batch]:
+    """Run on the target that was asked for, and compare with the others."""
+    if model.image is not None and arguments.target == "rtl":
+        description = model.image.description
+        ports = description.inputs, description.outputs
+        layers = [(e.name, e.op, e.macs) for e in description.layers]
+    else:
+        graph = require_graph(model, arguments.target)
+        ports = graph_ports(graph)
+        layers = [(e.name, e.op, layer_macs(e, graph)) for e in model.layers or []]
+    batch = choose_inputs(arguments, ports[0])
+    result = None
+    if arguments.target == "rtl":
+        result = simulate(model, batch, waves, arguments.reset_state)
+        outputs = result.outputs
+    else:
+        reference = REFERENCES[arguments.target]
+        outputs = reference(model, batch, reset_state=arguments.reset_state)
+        if batch.single:
+            outputs = {name: values[0] for name, values in outputs.items()}
+    report = Report(
+        model=model.name,
+        target=arguments.target,
+        notes=[*(model.graph.conversions if model.graph else []), *batch.notes],
+        count=batch.count,
+        layers=layers,
+        ports=ports[1],
+        outputs=outputs,
+        result=result,
+        comparison=compare(
+            arguments.target, outputs, model, batch, reset_state=arguments.reset_state
+        ),
+    )
+    return report, batch
+
+
+def make_page(report: Report, model: Model, batch: Batch) -> bytes:
+    """The page of ``--report``."""
+    from mmsp.html import run_page  # noqa: PLC0415  (plots are slow to import)
+
+    assert model.image is not None, "only the chip has pages, and it runs an image"
+    return run_page(report, model.image, batch).encode()
 
 
 def named_files(arguments: argparse.Namespace) -> list[Path]:
