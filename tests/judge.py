@@ -7,7 +7,7 @@ from mmsp.golden import run_golden
 from mmsp.graph import Graph, Node, Quantization, Tensor
 from mmsp.importers.tflite import read_tflite
 from mmsp.importers.tflite_writer import write_tflite
-from mmsp.tflm import run_tflm
+from mmsp.tflm import MicroInterpreter
 
 INT8 = np.dtype(np.int8)
 NO_PADDING = ((0, 0), (0, 0))
@@ -29,26 +29,32 @@ def constant(name, data, scales=None, axis=0):
     return Tensor(name, data.shape, data.dtype, quantization, data)
 
 
-def network(*nodes, name="network"):
-    """A graph of ``(op, inputs, output, attributes)``, with tensors as operands.
+def network(*nodes, name="network", variables=None):
+    """A graph of ``(op, inputs, outputs, attributes)``, with tensors as operands.
 
-    Inputs are what no node writes; outputs are what no node reads.
+    One output may stand without a tuple.  Inputs are what no node writes; outputs are what no node
+    reads.  ``variables`` gives the initial values of those operands that are variables.
     """
     tensors, built, written, read = {}, [], set(), set()
+    variables = variables or {}
     for index, (op, inputs, output, attributes) in enumerate(nodes):
-        for tensor in (*inputs, output):
+        outputs = output if isinstance(output, tuple) else (output,)
+        for tensor in (*inputs, *outputs):
             if tensor is not None:
                 tensors[tensor.name] = tensor
         names = tuple(None if tensor is None else tensor.name for tensor in inputs)
-        built.append(Node(op, f"{op.lower()}_{index}", names, (output.name,), attributes))
-        written.add(output.name)
+        results = tuple(tensor.name for tensor in outputs)
+        built.append(Node(op, f"{op.lower()}_{index}", names, results, attributes))
+        written.update(results)
         read |= set(names)
+    given = read - written - set(variables)
     return Graph(
         name=name,
         tensors=tensors,
         nodes=built,
-        inputs=[n for n, t in tensors.items() if n in read - written and t.data is None],
+        inputs=[n for n, t in tensors.items() if n in given and t.data is None],
         outputs=[n for n in tensors if n in written - read],
+        variables=variables,
     )
 
 
@@ -92,19 +98,26 @@ def random_int8(rng, shape):
     return rng.integers(-128, 128, shape).astype(np.int8)
 
 
+def random_like(rng, tensor):
+    """Values of any magnitude that the integer type of ``tensor`` holds."""
+    limits = np.iinfo(tensor.dtype)
+    return rng.integers(limits.min, limits.max + 1, tensor.shape).astype(tensor.dtype)
+
+
 def assert_tflm_agrees(graph, rng, runs=3):
     """Run ``graph`` both ways on random inputs; return the outputs of the last run.
 
-    The golden executor gets what comes back from the file, not ``graph`` itself.
+    The golden executor gets what comes back from the file, not ``graph`` itself.  Variables live on
+    from run to run.
     """
     data = write_tflite(graph)
     graph = read_tflite(data, graph.name)
     layers = legalize(graph)
-    outputs = {}
+    outputs, state, interpreter = {}, {}, MicroInterpreter(data)
     for _ in range(runs):
-        inputs = {name: random_int8(rng, graph.tensors[name].shape) for name in graph.inputs}
-        outputs = run_golden(graph, layers, inputs)
-        judged = run_tflm(data, list(inputs.values()))
+        inputs = {name: random_like(rng, graph.tensors[name]) for name in graph.inputs}
+        outputs = run_golden(graph, layers, inputs, state=state)
+        judged = interpreter.run(list(inputs.values()))
         for name, expected in zip(graph.outputs, judged, strict=True):
             np.testing.assert_array_equal(outputs[name], expected, name)
     return outputs

@@ -61,21 +61,27 @@ def resolve_variables(file: str, subgraphs: Sequence[Subgraph]) -> Graph:
     initials = initial_values(file, subgraphs)
     handles = main.handles()
     check_handles(file, main, handles)
-    values: dict[Key, list[Tensor]] = {}
+    used: dict[Key, list[Tensor]] = {}
+    assigned: dict[Key, Tensor] = {}
     for node in main.nodes:
         if node.op in VARIABLE_OPERATORS:
-            value = node.inputs[1] if node.op == "ASSIGN_VARIABLE" else node.outputs[0]
-            values.setdefault(handles[node.inputs[0] or ""], []).append(main.tensors[value or ""])
-    assigned = {handles[n.inputs[0] or ""] for n in main.nodes if n.op == "ASSIGN_VARIABLE"}
+            key = handles[node.inputs[0] or ""]
+            value = node.outputs[0] if node.outputs else node.inputs[1]
+            tensor = main.tensors[value or ""]
+            used.setdefault(key, []).append(tensor)
+            if node.op == "ASSIGN_VARIABLE":
+                assigned.setdefault(key, tensor)
+    # TFLM takes type and zero point of a variable from what is assigned to it first.
+    holders = assigned | initials
 
     tensors = {name: t for name, t in main.tensors.items() if name not in handles}
     taken = set(tensors)
     variables = {name: reset_value(tensors[name]) for name in main.states}
     names: dict[Key, str] = {}
-    for key, users in values.items():
-        if key not in initials and key not in assigned:
+    for key, users in used.items():
+        if key not in holders:
             raise InputError(f"variable {key[1]!r} of {file} is read and never assigned")
-        holder = initials.get(key, users[0])
+        holder = holders[key]
         for user in users:
             if (user.shape, user.dtype) != (holder.shape, holder.dtype):
                 raise InputError(
