@@ -112,26 +112,21 @@ def legalize_clamp(operands: Operands) -> list[Layer]:
 
 
 def legalize_leaky_relu(operands: Operands) -> list[Layer]:
-    """LEAKY_RELU: ``CalculateOpDataLeakyRelu`` of ``leaky_relu_common.cc``, in float32."""
+    """LEAKY_RELU: the pinned ``CalculateOpDataLeakyRelu`` of ``leaky_relu_common.cc``, in double."""
     source, output = unary(operands)
     require_one_type(source, output)
     alpha = operands.attribute("alpha")
     if not (math.isfinite(alpha) and alpha >= 0):
         raise InputError(f"alpha is {alpha!r}, and it must be finite and not negative")
-    in_scale, out_scale = (
-        np.float32(quantization_of(operands, tensor)[0]) for tensor in (source, output)
-    )
-    with np.errstate(over="ignore", under="ignore"):
-        below = in_scale * np.float32(alpha) / out_scale
-        above = in_scale / out_scale
+    in_scale, out_scale = (quantization_of(operands, tensor)[0] for tensor in (source, output))
     return [
         scale_layer(
             operands,
             source,
             output,
             limits=full_range(output),
-            scaling=quantize_multiplier(float(above)),
-            negative=quantize_multiplier(float(below)),
+            scaling=quantize_multiplier(in_scale / out_scale),
+            negative=quantize_multiplier(in_scale * alpha / out_scale),
         )
     ]
 

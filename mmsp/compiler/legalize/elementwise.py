@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 Pixels = tuple[int, int, int]
+Scaling = tuple[int, int]
+Scalings = tuple[Scaling, Scaling, Scaling]
 
 LEFT_SHIFTS = {np.dtype(np.int8): 20, np.dtype(np.int16): 15}
 """Bits by which TFLM's ADD and SUB widen operands before it rescales them."""
@@ -148,24 +150,17 @@ def identity(zero_point: int, limits: tuple[int, int]) -> Requantization:
     return one_entry(quantize_multiplier(1.0), zero_point, limits)
 
 
-def sum_scaling(
-    scales: tuple[float, float, float], left_shift: int, *, single_precision: bool
-) -> list[tuple[int, int]]:
-    """Multiplier and shift of both operands and of their sum.
+def sum_scaling(first: float, second: float, output: float, left_shift: int) -> Scalings:
+    """Multiplier and shift of both operands and of their sum, from the three scales.
 
-    ``CalculateOpDataAdd`` of TFLM's ``add_common.cc`` works in double; ``CalculateOpDataSub`` of
-    ``sub_common.cc`` in float32 (``single_precision``).
+    ``CalculateOpDataAdd`` of TFLM's ``add_common.cc``, and the pinned ``sub_common.cc``: double.
     """
-    real = np.float32 if single_precision else np.float64
-    first, second, output = (real(scale) for scale in scales)
-    twice_largest = real(2) * max(first, second)
-    with np.errstate(over="ignore", under="ignore"):
-        ratios = (
-            first / twice_largest,
-            second / twice_largest,
-            twice_largest / (real(1 << left_shift) * output),
-        )
-    return [quantize_multiplier_smaller_than_one(float(ratio)) for ratio in ratios]
+    twice_largest = 2 * max(first, second)
+    return (
+        quantize_multiplier_smaller_than_one(first / twice_largest),
+        quantize_multiplier_smaller_than_one(second / twice_largest),
+        quantize_multiplier_smaller_than_one(twice_largest / ((1 << left_shift) * output)),
+    )
 
 
 def legalize_sum(operands: Operands) -> list[Layer]:
@@ -173,9 +168,8 @@ def legalize_sum(operands: Operands) -> list[Layer]:
     first, second, output = pair_of_operands(operands)
     scale, zero_point = quantization_of(operands, output)
     left_shift = LEFT_SHIFTS[output.dtype]
-    subtract = operands.node.op == "SUB"
     (a_multiplier, a_shift), (b_multiplier, b_shift), scaling = sum_scaling(
-        (first.scale, second.scale, scale), left_shift, single_precision=subtract
+        first.scale, second.scale, scale, left_shift
     )
     channels = output.pixels[CHANNEL_AXIS]
     a, a_layers = store(operands, first, "a", channels=channels)
@@ -189,7 +183,7 @@ def legalize_sum(operands: Operands) -> list[Layer]:
             op=operands.node.op,
             operands=(a, b),
             output=output.name,
-            subtract=subtract,
+            subtract=operands.node.op == "SUB",
             input_zero_points=(first.zero_point, second.zero_point),
             input_multipliers=(a_multiplier, b_multiplier),
             input_shifts=(a_shift, b_shift),
