@@ -117,6 +117,8 @@ def run_conv(layer: Conv, operands: Operands, output: Tensor) -> Pixels:
         dilation=layer.dilation,
         padding=layer.padding,
         input_zero_point=layer.input_zero_point,
+        dtype=output.dtype.type,
+        single_rounding=layer.requantization.rounding == "single",
         **requantization_arguments(layer.requantization),
     )
 
@@ -131,6 +133,8 @@ def run_transpose_conv(layer: TransposeConv, operands: Operands, output: Tensor)
         stride=layer.stride,
         before=layer.before,
         input_zero_point=layer.input_zero_point,
+        dtype=output.dtype.type,
+        single_rounding=layer.requantization.rounding == "single",
         **requantization_arguments(layer.requantization),
     )
 

@@ -1,10 +1,12 @@
 """Legalisation of the operators that multiply by weights: all of them become `Conv`."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.compiler.layers import Conv, Layer, Requantization, TransposeConv
-from mmsp.compiler.legalize.operands import Operands
+from mmsp.compiler.legalize.operands import INT8, Operands
 from mmsp.compiler.legalize.quantization import activation_range, quantize_multiplier
 from mmsp.errors import InputError
 from mmsp.graph import Quantization, Tensor
@@ -23,10 +25,25 @@ DEPTHWISE_CHANNEL_AXIS = 3
 LARGEST_BIAS_SCALE_ERROR = 0.02
 """In output steps: what ``GetQuantizedConvolutionMultipler`` tolerates."""
 
+Rounding = Literal["double", "single"]
+
+WIDE_BIASES = {
+    "CONV_2D": (np.dtype(np.int32), np.dtype(np.int64)),
+    "TRANSPOSE_CONV": (np.dtype(np.int16), np.dtype(np.int64)),
+}
+"""Types of a bias on int16 activations; int64 for other operators."""
+
+MOST_WIDE_TAPS = ((1 << 39) - (1 << 31)) >> 22
+"""Products of int16 and int8 that a 40-bit accumulator holds beside an int32 bias."""
+
+LARGEST_SINGLE_SHIFT = 7
+"""Left shift that ``MultiplyByQuantizedMultiplier`` allows for 64-bit sums."""
+
 
 def legalize_convolution(operands: Operands) -> list[Layer]:
     """CONV_2D; a grouped one becomes depthwise, or dense with zeros between the groups."""
-    source, output = operands.image(0), operands.output()
+    source = operands.image(0, wide=True)
+    output = operands.output(source)
     tensor, weights = operands.weights(rank=4)
     channels_out, *kernel, channels_in = weights.shape
     height, width = kernel
@@ -63,7 +80,8 @@ def spread_groups(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
 
 def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
     """DEPTHWISE_CONV_2D; its weights ``(1, kh, kw, Cout)`` get the layout of `Conv`."""
-    source, output = operands.image(0), operands.output()
+    source = operands.image(0, wide=True)
+    output = operands.output(source)
     tensor, weights = operands.weights(rank=4)
     multiplier = operands.attribute("depth_multiplier")
     _, height, width, channels_out = weights.shape
@@ -83,7 +101,8 @@ def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
 
 def legalize_transpose_convolution(operands: Operands) -> list[Layer]:
     """TRANSPOSE_CONV: output shape, weights ``(Cout, kh, kw, Cin)``, input, optional bias."""
-    source, output = operands.image(2), operands.output()
+    source = operands.image(2, wide=True)
+    output = operands.output(source)
     tensor, weights = operands.weights(rank=4)
     shape = operands.constant(0, "output shape")
     channels_out, _, _, channels_in = weights.shape
@@ -98,6 +117,7 @@ def legalize_transpose_convolution(operands: Operands) -> list[Layer]:
             f"weights {tensor.name!r} have {channels_out} output channels"
         )
     (top, _), (left, _) = operands.attribute("padding")
+    bias, rounding = accumulation(operands, source, weights.size // channels_out, channels_out, 3)
     return [
         TransposeConv(
             name=operands.node.name,
@@ -105,12 +125,12 @@ def legalize_transpose_convolution(operands: Operands) -> list[Layer]:
             input=source.name,
             output=output.name,
             weights=np.ascontiguousarray(weights),
-            bias=operands.bias(channels_out, index=3),
+            bias=bias,
             stride=operands.attribute("stride"),
             before=(top, left),
             input_zero_point=operands.per_tensor(source)[1],
             requantization=requantization(
-                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS
+                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS, rounding
             ),
         )
     ]
@@ -126,20 +146,45 @@ def convolution_layer(
     depthwise: bool,
 ) -> Conv:
     """Build the layer of a convolution whose weights have the layout of `Conv`."""
+    count = len(weights)
+    bias, rounding = accumulation(operands, source, weights.size // count, count)
     return Conv(
         name=operands.node.name,
         op=operands.node.op,
         input=source.name,
         output=output.name,
         weights=np.ascontiguousarray(weights),
-        bias=operands.bias(len(weights)),
+        bias=bias,
         stride=operands.attribute("stride"),
         dilation=operands.attribute("dilation"),
         padding=operands.attribute("padding"),
         depthwise=depthwise,
         input_zero_point=operands.per_tensor(source)[1],
-        requantization=requantization(operands, source, output, len(weights), channel_axis),
+        requantization=requantization(operands, source, output, count, channel_axis, rounding),
     )
+
+
+def accumulation(
+    operands: Operands, source: Tensor, taps: int, channels: int, index: int = 2
+) -> tuple[NDArray, Rounding]:
+    """The bias, and how sums of ``taps`` products with it are rescaled.
+
+    int16 activations: TFLM sums in 64 bits and rounds once.  Only a CONV_2D with an int32 bias sums
+    in 32 bits instead.
+    """
+    if source.dtype == INT8:
+        bias = operands.bias(channels, index)
+        return np.zeros(channels, np.int32) if bias is None else bias, "double"
+    op = operands.node.op
+    bias = operands.bias(channels, index, dtypes=WIDE_BIASES.get(op, (np.dtype(np.int64),)))
+    if bias is not None and bias.dtype == np.int32:
+        return bias, "double"
+    if taps > MOST_WIDE_TAPS:
+        raise InputError(
+            f"{taps} products of int16 add up to one output, and 40 bits hold at most "
+            f"{MOST_WIDE_TAPS}"
+        )
+    return np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64), "single"
 
 
 def channel_scales(operands: Operands, channels: int, axis: int) -> tuple[float, ...]:
@@ -165,8 +210,9 @@ def check_channel_axis(
 
 
 def requantization(
-    operands: Operands, source: Tensor, output: Tensor, channels: int, channel_axis: int
-) -> Requantization:
+    operands: Operands, source: Tensor, output: Tensor, channels: int, channel_axis: int,
+    rounding: Rounding,
+) -> Requantization:  # fmt: skip
     """Integers that rescale the accumulators of every output channel."""
     input_scale, _ = operands.per_tensor(source)
     output_scale, output_zero_point = operands.per_tensor(output)
@@ -177,19 +223,29 @@ def requantization(
         quantize_multiplier(input_scale * scale / output_scale)
         for scale in channel_scales(operands, channels, channel_axis)
     ]
-    minimum, maximum = activation_range(operands.activation_name, output_scale, output_zero_point)
+    largest = max(shift for _, shift in pairs)
+    if rounding == "single" and largest > LARGEST_SINGLE_SHIFT:
+        raise InputError(
+            f"a scale ratio is 2**{largest - 1} or more, and 64-bit sums are scaled by less than "
+            f"2**{LARGEST_SINGLE_SHIFT}"
+        )
+    minimum, maximum = activation_range(
+        operands.activation_name, output_scale, output_zero_point, output.dtype
+    )
     return Requantization(
         multiplier=np.array([multiplier for multiplier, _ in pairs], np.int32),
         shift=np.array([shift for _, shift in pairs], np.int32),
         zero_point=output_zero_point,
         minimum=minimum,
         maximum=maximum,
+        rounding=rounding,
     )
 
 
 def legalize_fully_connected(operands: Operands) -> list[Layer]:
     """FULLY_CONNECTED: a 1x1 convolution, or one as large as the input that it flattens."""
-    source, output = operands.activation(0), operands.output()
+    source = operands.activation(0, wide=True)
+    output = operands.output(source)
     tensor, weights = operands.weights(rank=2)
     weights_format = operands.node.attributes.get("weights_format", "DEFAULT")
     if weights_format != "DEFAULT":
@@ -206,6 +262,7 @@ def legalize_fully_connected(operands: Operands) -> list[Layer]:
             f"weights must cover either the channels of each pixel or the whole input"
         )
     check_bias_scale(operands, source, output)
+    bias, rounding = accumulation(operands, source, depth, channels_out)
     return [
         Conv(
             name=operands.node.name,
@@ -213,14 +270,14 @@ def legalize_fully_connected(operands: Operands) -> list[Layer]:
             input=source.name,
             output=output.name,
             weights=weights.reshape(channels_out, *kernel, -1),
-            bias=operands.bias(channels_out),
+            bias=bias,
             stride=UNIT,
             dilation=UNIT,
             padding=NO_PADDING,
             depthwise=False,
             input_zero_point=operands.per_tensor(source)[1],
             requantization=requantization(
-                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS
+                operands, source, output, channels_out, CONVOLUTION_CHANNEL_AXIS, rounding
             ),
         )
     ]

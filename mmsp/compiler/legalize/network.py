@@ -106,11 +106,14 @@ def legalize_node(graph: Graph, node: Node) -> list[Layer]:
 
 def legalize_pool(operands: Operands) -> list[Layer]:
     """AVERAGE_POOL_2D and MAX_POOL_2D; as in TFLM, only the output's scale is used."""
-    source, output = operands.image(0), operands.output()
+    source = operands.image(0, wide=True)
+    output = operands.output(source)
     stride, padding = operands.attribute("stride"), operands.attribute("padding")
     kernel = operands.attribute("kernel")
     operands.check_window_output(source, output, kernel, source.pixels[2])
-    minimum, maximum = activation_range(operands.activation_name, *operands.per_tensor(output))
+    minimum, maximum = activation_range(
+        operands.activation_name, *operands.per_tensor(output), output.dtype
+    )
     for size, extent, (before, after) in zip(source.pixels[:2], kernel, padding, strict=False):
         if max(before, after) >= extent or before + after + size < extent:
             raise InputError(f"padding {padding} leaves a window of {kernel} without a pixel")

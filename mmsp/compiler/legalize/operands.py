@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from mmsp.errors import InputError
 from mmsp.graph import Graph, Node, Tensor
 
-__all__ = ["INT8", "Operands"]
+__all__ = ["INT8", "INT16", "Operands"]
 
 INT8 = np.dtype(np.int8)
 INT16 = np.dtype(np.int16)
+INT32 = np.dtype(np.int32)
 IMAGE_RANK = 4
 
 
@@ -60,8 +61,10 @@ class Operands:
             raise InputError(f"input {index} ({what}) is missing")
         return tensor
 
-    def activation(self, index: int) -> Tensor:
-        """Input ``index``: int8, not constant, batch 1."""
+    def activation(self, index: int, *, wide: bool = False) -> Tensor:
+        """Input ``index``: int8, or with ``wide`` int16 as well; not constant, batch 1."""
+        if wide:
+            return self.stored(index)
         tensor = self.required(index, "an activation")
         if tensor.data is not None:
             raise InputError(f"input {tensor.name!r} is constant, which is not supported here")
@@ -80,18 +83,26 @@ class Operands:
             raise InputError(f"has {len(self.node.outputs)} outputs, and {index + 1} are expected")
         return check_stored(self.graph.tensors[self.node.outputs[index]])
 
-    def image(self, index: int) -> Tensor:
+    def image(self, index: int, *, wide: bool = False) -> Tensor:
         """Input ``index``: an activation of 4 dimensions."""
-        tensor = self.activation(index)
+        tensor = self.activation(index, wide=wide)
         if len(tensor.shape) != IMAGE_RANK:
             raise InputError(f"input {tensor.name!r} has shape {tensor.shape}, not 4 dimensions")
         return tensor
 
-    def output(self) -> Tensor:
-        """The one output: int8, batch 1."""
+    def output(self, source: Tensor | None = None) -> Tensor:
+        """The one output: batch 1, int8, or of the type of ``source``."""
         if len(self.node.outputs) != 1:
             raise InputError(f"has {len(self.node.outputs)} outputs, and 1 is expected")
-        return check_activation(self.graph.tensors[self.node.outputs[0]])
+        tensor = self.graph.tensors[self.node.outputs[0]]
+        if source is None:
+            return check_activation(tensor)
+        if tensor.dtype != source.dtype:
+            raise InputError(
+                f"output {tensor.name!r} is {tensor.dtype}, and must be {source.dtype} as input "
+                f"{source.name!r} is"
+            )
+        return check_stored(tensor)
 
     def intermediate(self, suffix: str, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
         """Add a tensor to the graph, between the layers that this node becomes.
@@ -133,16 +144,29 @@ class Operands:
             check_scale(scale, tensor)
         return tensor, data
 
-    def bias(self, channels: int, index: int = 2) -> NDArray[np.int32]:
-        """Input ``index``: constant int32 bias of ``channels`` entries, zeros when it is absent."""
+    def bias(
+        self, channels: int, index: int = 2, *, dtypes: tuple[np.dtype, ...] = (INT32,)
+    ) -> NDArray | None:
+        """Input ``index``: constant bias of ``channels`` entries, None when it is absent.
+
+        ``dtypes`` are the types that it may have; its values must fit int32.
+        """
         tensor = self.optional(index)
         if tensor is None:
-            return np.zeros(channels, np.int32)
+            return None
         data = self.constant(index, "bias")
-        if tensor.dtype != np.int32 or tensor.size != channels:
+        if tensor.dtype not in dtypes or tensor.size != channels:
+            types = " or ".join(str(dtype) for dtype in dtypes)
             raise InputError(
                 f"bias {tensor.name!r} is {tensor.dtype} of shape {tensor.shape}, "
-                f"and must be int32 with {channels} entries"
+                f"and must be {types} with {channels} entries"
+            )
+        limits = np.iinfo(np.int32)
+        beyond = data[(data < limits.min) | (data > limits.max)]
+        if beyond.size:
+            raise InputError(
+                f"bias {tensor.name!r} holds {beyond.ravel()[0]}, and the engine adds "
+                f"{limits.min}..{limits.max}"
             )
         return data.reshape(channels)
 
@@ -157,6 +181,10 @@ class Operands:
         if zero_point not in range(-128, 128):
             raise InputError(
                 f"tensor {tensor.name!r} has zero point {zero_point}, not one of -128..127"
+            )
+        if tensor.dtype == INT16 and zero_point != 0:
+            raise InputError(
+                f"tensor {tensor.name!r} is int16 with zero point {zero_point}, and it must be 0"
             )
         return scale, zero_point
 
