@@ -77,8 +77,7 @@ def new_column(job, step):
     words = np.zeros((step.rows, rows), int)
     for row in range(step.rows):
         if 0 <= step.y + row < height and 0 <= step.x < width:
-            word = tensor.stored[step.y + row, step.x].astype(int)[step.block * rows :][:rows]
-            words[row] = word - tensor.zero_point
+            words[row] = tensor.operands(nest, step.y + row, step.x, step.block)
     return words.tolist()
 
 

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 from hdl.config import CONFIGS
-from hdl.engine.descriptor import Descriptor, Feed
+from hdl.engine.descriptor import Descriptor, Feed, WeightFormat
 from hdl.engine.walker import Walker
 from models.engine.dataflow import passes, step_count, steps
 from verif.formal import prove
@@ -26,23 +26,25 @@ def test_model_has_every_product_once(config, feed, rng):
         nest = random_nest(rng, config, feed)
         turns, walked = passes(nest), list(steps(nest))
         (height, width), channels = nest.kernel, nest.size[2]
-        count = np.zeros((2 if nest.addition else 1, height, width, channels), int)
+        tiles = (nest.digits, 2 if nest.wide else 1, 2 if nest.addition else 1)
+        count = np.zeros((*tiles, height, width, channels), int)
         for turn in turns:
+            counted = count[turn.digit, turn.plane, turn.operand]
             if feed == "window":
                 rows, columns = slice(turn.row, turn.row + turn.rows), slice(turn.column, None)
-                count[turn.operand, rows, columns][:, : turn.columns] += 1
+                counted[rows, columns][:, : turn.columns] += 1
             for tap in turn.taps:
                 if tap.column < width:
-                    count[0, tap.row, tap.column, tap.channel] += 1
+                    counted[tap.row, tap.column, tap.channel] += 1
             assert len(turn.taps) <= config.lanes
             assert turn.rows <= 4
         assert (count == 1).all(), nest
         assert len(walked) == step_count(nest)
         products = [step for step in walked if step.mac]
         assert len(products) == nest.groups * len(turns) * nest.pixels
-        assert sum(step.new_tile for step in products) == sum(
-            nest.groups * len(turns) for _ in range(0, nest.pixels, nest.stripe)
-        )
+        stripes = -(-nest.pixels // nest.stripe)
+        loaded = [turn for turn in turns if turn.plane == 0]  # high bytes use the same tile
+        assert sum(step.new_tile for step in products) == nest.groups * len(loaded) * stripes
         # A pixel of a group leaves once, in raster order.
         assert sum(step.last for step in products) == nest.groups * nest.pixels
 
@@ -110,13 +112,16 @@ class WalkerInUse(wiring.Component):
 
     def legal(self, job):
         """The compiler's rules that the walker relies on."""
-        single = (job.rows_passes_last == 0) & (job.cols_passes_last == 0) & (job.inner_last == 0)
+        single = (
+            (job.rows_passes_last == 0) & (job.cols_passes_last == 0) & (job.inner_last == 0)
+            & ~job.wide_in & (job.weight_format != WeightFormat.INT16)
+        )  # fmt: skip
         return (
             (single | (job.stripe_pixels_last < self.config.accumulator_depth))
             & (job.stride_w != 0)
             & (job.window_cols != 0)
             & (job.window_cols_last != 0)
-            & ((job.feed != Feed.PACKED) | (job.segment_bytes < job.segment))
+            & ((job.feed != Feed.PACKED) | (job.segment_bytes < job.segment) & ~job.wide_in)
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ACT_BANKS, ChipConfig
-from hdl.engine.descriptor import Descriptor, Drain, Feed, Operation
+from hdl.engine.descriptor import Descriptor, Drain, Feed, Operation, WeightFormat
 from hdl.engine.walker import Step as StepLayout
 from models.engine.dataflow import ArrayShape, Nest, Step, operands, passes
 
@@ -32,6 +32,9 @@ HUGE_STRIDE_SHARE = 0.1
 Feeds = Literal["dense", "window", "packed"]
 
 FEEDS: dict[Feeds, Feed] = {"dense": Feed.DENSE, "window": Feed.WINDOW, "packed": Feed.PACKED}
+
+TWO_OPERANDS = (Drain.ADD, Drain.SUBTRACT, Drain.MULTIPLY)
+ONE_OPERAND = (Drain.SCALE, Drain.AVERAGE, Drain.LEAKY, Drain.PRELU)
 
 STEP_FIELDS = [
     (name, field.offset, (1 << field.width) - 1) for name, field in StepLayout.as_shape()
@@ -58,20 +61,33 @@ def array_shape(config: ChipConfig) -> ArrayShape:
 class Tensor:
     """A tensor in the activation memory.
 
-    ``stored`` is ``(H, W, channels)`` int8, with random bytes in what the last word has too much.
+    ``stored`` is ``(H, W, channels)`` int8 or int16, with random values in what the last word has
+    too much.  ``height``: rows in memory, one if it stands for all (``one_row``).
     """
 
-    stored: NDArray[np.int8]
+    stored: NDArray[np.integer]
+    height: int
     base: int
     row0: int
     row_words: int
     pixel_words: int
     zero_point: int
+    one_row: bool
 
     def fields(self) -> dict[str, int]:
         """The operand's fields of a descriptor."""
-        names = ("base", "row0", "row_words", "pixel_words", "zero_point")
-        return {name: getattr(self, name) for name in names}
+        names = ("base", "row0", "row_words", "pixel_words", "zero_point", "one_row")
+        return {name: int(getattr(self, name)) for name in names}
+
+    def operands(self, nest: Nest, y: int, x: int, block: int) -> NDArray[np.int64]:
+        """The operands of word ``block`` of a pixel that is not packed."""
+        plane, word = 0, nest.array.rows
+        if nest.wide:
+            block, plane = divmod(block, 2)
+        values = self.stored[y, x, block * word : (block + 1) * word].astype(np.int64)
+        if nest.wide:
+            values = values >> 8 if plane else values & 0xFF
+        return values - self.zero_point
 
 
 @dataclass(frozen=True)
@@ -125,10 +141,15 @@ def descriptor(nest: Nest) -> dict[str, Any]:
         "stride_w": nest.stride[1] * channels,
         "pad_h": nest.padding[0],
         "pad_w": nest.padding[1] * channels,
+        "drain": ONE_OPERAND[nest.pixels % len(ONE_OPERAND)],
+        "wide_in": int(nest.wide),
+        "weight_format": WeightFormat.INT16 if nest.digits > 1 else WeightFormat.INT8,
     }
+    turns = [turn for turn in turns if turn.digit == turn.plane == 0]
     if nest.addition:
+        drain = TWO_OPERANDS[nest.pixels % len(TWO_OPERANDS)]
         return fields | {
-            "drain": Drain.ADD, "rows_passes_last": 1,
+            "drain": drain, "rows_passes_last": 1,
             "window_rows": 1, "window_rows_last": 1, "window_cols": 1, "window_cols_last": 1,
         }  # fmt: skip
     if nest.feed == "window":
@@ -192,10 +213,11 @@ def random_nest(rng: np.random.Generator, config: ChipConfig, feed: Feeds) -> Ne
         stride = stride[0], small(rng, config.rows // channels)
         width = int(rng.integers(1, 3 * config.rows // channels + 2))
     elif feed == "window":
-        groups = -(-channels // config.rows)  # one for every word of a pixel
+        groups = -(-channels // config.rows)  # one for every word, or pair of them, of a pixel
         one_tap, addition = (bool(n) for n in rng.integers(0, 6, 2) == 0)
         if addition:
             kernel = dilation = (1, 1)
+    wide = feed != "packed" and not addition and rng.random() < 1 / 3
     output = pair(rng, 7)
     depth = min(output[0] * output[1], config.accumulator_depth)
     top, left = (int(rng.integers(-2, k * d + 3)) for k, d in zip(kernel, dilation, strict=True))
@@ -212,38 +234,66 @@ def random_nest(rng: np.random.Generator, config: ChipConfig, feed: Feeds) -> Ne
         stripe=int(rng.integers(1, depth + 1)),
         one_tap=one_tap,
         addition=addition,
+        wide=wide,
+        digits=3 if rng.random() < 1 / 4 and not addition else 1,
     )
 
 
 def random_tensor(
-    rng: np.random.Generator, nest: Nest, config: ChipConfig, banks: NDArray[np.uint8], base: int
+    rng: np.random.Generator,
+    nest: Nest,
+    config: ChipConfig,
+    banks: NDArray[np.uint8],
+    base: int,
+    *,
+    repeated: tuple[bool, bool] = (False, False),
 ) -> Tensor:
-    """Random activations at ``base`` or somewhat behind, written into ``banks``."""
-    height, width, channels = nest.size
+    """Random activations at ``base`` or somewhat behind, written into ``banks``.
+
+    ``repeated``: one row, one column in memory stands for all.
+    """
+    (full_height, full_width, channels), word = nest.size, config.rows
+    height, width = (
+        1 if once else full for once, full in zip(repeated, (full_height, full_width), strict=True)
+    )
     row0 = int(rng.integers(0, 4)) + (4 * int(rng.integers(0, 3)))
-    pixel_words = 0 if nest.feed == "packed" else -(-channels // config.rows)
-    row_bytes = width * (pixel_words * config.rows or channels)
-    row_words = -(-row_bytes // config.rows)
-    rows = rng.integers(-128, 128, (height, row_words * config.rows)).astype(np.int8)
+    blocks = -(-channels // word)
+    pixel_words = 0 if nest.feed == "packed" else blocks * (1 + nest.wide)
+    row_bytes = width * (pixel_words * word or channels)
+    row_words = -(-row_bytes // word)
+    rows = rng.integers(-128, 128, (height, row_words * word)).astype(np.int8)
     base += int(rng.integers(0, 200))
     for y in range(height):
         bank, at = (y + row0) % ACT_BANKS, base + (y + row0) // ACT_BANKS * row_words
-        banks[bank, at : at + row_words] = rows[y].view(np.uint8).reshape(-1, config.rows)
+        banks[bank, at : at + row_words] = rows[y].view(np.uint8).reshape(-1, word)
+    stored = rows[:, :row_bytes].reshape(height, width, -1)
+    if nest.wide:  # a word of low bytes, then one of high bytes
+        planes = stored.reshape(height, width, blocks, 2, word).astype(np.int16)
+        stored = planes[:, :, :, 1] << 8 | planes[:, :, :, 0] & 0xFF
+        stored = stored.reshape(height, width, -1)
     return Tensor(
-        stored=rows[:, :row_bytes].reshape(height, width, -1),
+        stored=np.broadcast_to(stored, (full_height, full_width, stored.shape[2])),
+        height=height,
         base=base,
         row0=row0,
         row_words=row_words,
-        pixel_words=pixel_words,
-        zero_point=int(rng.integers(-128, 128)),
+        pixel_words=0 if repeated[1] else pixel_words,
+        zero_point=0 if nest.wide else int(rng.integers(-128, 128)),
+        one_row=repeated[0],
     )
 
 
 def random_job(rng: np.random.Generator, config: ChipConfig, feed: Feeds) -> Job:
-    """A nest with its tensors in a memory that is random everywhere else."""
+    """A nest with its tensors in a memory that is random everywhere else.
+
+    The second operand of two may be repeated along rows and columns.
+    """
     nest = random_nest(rng, config, feed)
     shape = (ACT_BANKS, config.bank_words, config.rows)
     banks = rng.integers(0, 256, shape).astype(np.uint8)
-    half = config.bank_words // 2
-    tensors = [random_tensor(rng, nest, config, banks, base) for base in (0, half)]
+    half, repeated = config.bank_words // 2, (bool(rng.integers(2)), bool(rng.integers(2)))
+    tensors = [
+        random_tensor(rng, nest, config, banks, 0),
+        random_tensor(rng, nest, config, banks, half, repeated=repeated),
+    ]
     return Job(nest, tensors, banks)

@@ -25,8 +25,8 @@ def pack(values: NDArray[np.int64]) -> int:
     return sum((int(value) & 0x1FF) << (9 * i) for i, value in enumerate(values.ravel()))
 
 
-def row_words(nest: Nest, tensor: Tensor, y: int) -> NDArray[np.int64]:
-    """Words of row ``y`` as operands: ``(words, rows)``."""
+def packed_words(nest: Nest, tensor: Tensor, y: int) -> NDArray[np.int64]:
+    """Words of row ``y`` of a packed tensor as operands: ``(words, rows)``."""
     raw = tensor.stored[y].astype(np.int64) - tensor.zero_point
     padded = np.full(-(-raw.size // nest.array.rows) * nest.array.rows, 1)
     padded[: raw.size] = raw.ravel()
@@ -42,14 +42,18 @@ def history(rng: np.random.Generator, nest: Nest, tensor: Tensor, step: Step) ->
         if nest.feed == "packed":
             newest = step.reach // word
             wanted = [(age, newest - age) for age in range(1 + (step.x // word != newest))]
-            limit, stride, block = -(-width * nest.size[2] // word), 1, 0
+            limit = -(-width * nest.size[2] // word)
         else:
             wanted = [(age, step.x - age) for age in range(max(step.cols, 1))]
-            limit, stride, block = width, tensor.pixel_words, step.block
+            limit = width
         for age, column in wanted:
             held[row, age] = 0
             if 0 <= y < height and 0 <= column < limit:
-                held[row, age] = row_words(nest, tensor, y)[column * stride + block]
+                held[row, age] = (
+                    packed_words(nest, tensor, y)[column]
+                    if nest.feed == "packed"
+                    else tensor.operands(nest, y, column, step.block)
+                )
     return held
 
 

@@ -35,8 +35,7 @@ class Banks:
         self.words = job.banks
         self.allowed = np.zeros(job.banks.shape[:2], bool)
         for tensor in job.tensors:
-            height = len(tensor.stored)
-            for row in np.arange(height) + tensor.row0:
+            for row in np.arange(tensor.height) + tensor.row0:
                 at = tensor.base + row // ACT_BANKS * tensor.row_words
                 self.allowed[row % ACT_BANKS, at : at + tensor.row_words] = True
 
@@ -64,7 +63,13 @@ def observe(job: Job, products: list[NDArray[np.int64]], seen: Counter) -> None:
     """Count the situations that a job brings about."""
     nest, tensor = job.nest, job.tensors[0]
     every = np.concatenate([product.ravel() for product in products])
-    seen["wide operands"] += every.min() < -128 or every.max() > 127  # noqa: PLR2004 int8
+    seen["nine bits"] += not nest.wide and bool(every.min() < -128 or every.max() > 127)  # noqa: PLR2004 int8
+    seen["low bytes"] += nest.wide and bool(every.max() > 127)  # noqa: PLR2004 int8
+    if nest.addition:
+        second = job.tensors[1]
+        rows, columns = nest.size[0] > 1 and second.one_row, second.pixel_words == 0
+        seen["repeated rows"] += rows
+        seen["repeated columns"] += columns
     seen[f"phase {tensor.row0 % ACT_BANKS}"] += 1
     seen["all padding"] += any(not product.any() for product in products)
     seen["two words a segment"] += nest.feed == "packed" and any(
@@ -141,8 +146,12 @@ async def operands_match_model(dut, feed: Feeds, stall: float) -> None:
         "seed %d, %s: %d products, %d reads, %s",
         cocotb.RANDOM_SEED, feed, total, banks.reads, dict(seen),
     )  # fmt: skip
-    needed = {"wide operands", "left of the tensor", "above the tensor", "all padding"}
+    needed = {"nine bits", "left of the tensor", "above the tensor", "all padding"}
     needed |= {f"phase {phase}" for phase in range(ACT_BANKS)}
-    needed |= {"packed": {"two words a segment"}}.get(feed, {"channels left"})
+    needed |= {
+        "dense": {"channels left", "low bytes"},
+        "window": {"channels left", "low bytes", "repeated rows", "repeated columns"},
+        "packed": {"two words a segment"},
+    }[feed]
     missing = sorted(name for name in needed if not seen[name])
     assert not missing, f"never happened: {missing}"

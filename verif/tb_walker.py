@@ -15,11 +15,17 @@ STEPS_PER_FEED = 5000
 LARGEST_JOB = 3000
 """Steps: few jobs would be most of the test otherwise."""
 
-COVERED = {
-    "dense": ["lanes left", "blocks", "outside", "inside"],
-    "window": ["history reused", "history skipped", "addition", "one tap", "column passes"],
-    "packed": ["word kept", "offset", "column passes", "stripe within a row", "left of the tensor"],
-}
+COVERED: dict[Feeds, list[str]] = {
+    "dense": ["lanes left", "blocks", "outside", "inside", "two planes", "six passes a tap"],
+    "window": [
+        "history reused", "history skipped", "addition", "one tap", "column passes", "two planes",
+        "six passes a tap",
+    ],
+    "packed": [
+        "word kept", "offset", "column passes", "stripe within a row", "left of the tensor",
+        "three digits",
+    ],
+}  # fmt: skip
 """Situations that must have occurred, by feed."""
 
 
@@ -35,6 +41,9 @@ def observe(nest: Nest, expected: list[Step], seen: Counter) -> None:
     seen["history skipped"] += nest.stride[1] > max(s.cols for s in expected)
     seen["addition"] += nest.addition
     seen["one tap"] += nest.one_tap
+    seen["two planes"] += nest.wide and nest.digits == 1
+    seen["three digits"] += not nest.wide and nest.digits > 1
+    seen["six passes a tap"] += nest.wide and nest.digits > 1
     seen["column passes"] += len({s.x for s in expected if s.pixel == 0}) > 1
     seen["word kept"] += any(not s.read for s in expected)
     seen["offset"] += any(s.offset for s in expected)

@@ -1,6 +1,6 @@
 """From loop coordinates to activations: addresses, bank reads, zero point, window history."""
 
-from amaranth.hdl import Assert, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -35,7 +35,8 @@ class Fetch(wiring.Component):
     """Reads up to four rows of a column at once and keeps the last three columns of each.
 
     Pipeline of four steps, all moved by `advance`: row and column products, bank addresses, bank
-    data less zero point, history.  What lies outside of the tensor becomes an operand 0.
+    data less zero point, history.  What lies outside of the tensor becomes an operand 0.  Low bytes
+    of int16 activations are unsigned, all others signed.
 
     Members
     -------
@@ -100,11 +101,15 @@ class Fetch(wiring.Component):
         limit = Signal(13)
         m.d.comb += [
             operand.eq(Mux(step1.operand_b, job.b, job.a)),
-            row.eq(step1.y + operand.row0),
+            row.eq(Mux(operand.one_row, 0, step1.y) + operand.row0),
             slot.eq(row >> exact_log2(ACT_BANKS)),
             column.eq(Mux(packed, step1.reach >> word_bits, step1.x)),
             limit.eq(Mux(packed, operand.row_words, job.in_w)),
         ]
+
+        m.d.sync += Assert(
+            ~(valids[0] & operand.one_row) | (step1.rows == 1), "a window over a single row"
+        )
 
         # --- 2: address products ----------------------------------------------------------------
         step2 = Signal(Step)
@@ -159,14 +164,13 @@ class Fetch(wiring.Component):
                 step3.eq(step2), phase3.eq(phase2), loaded.eq(reads2),
                 zero_point3.eq(zero_point2), inside3.eq(rows_inside[0] & column_inside),
             ]  # fmt: skip
-        centred = [
-            [(bank.data[8 * c : 8 * c + 8].as_signed() - zero_point3) for c in range(config.rows)]
-            for bank in self.banks
-        ]
         bank_words = []
-        for b in range(ACT_BANKS):
+        for b, bank in enumerate(self.banks):
             bank_word = Signal(data.ArrayLayout(OPERAND, config.rows), name=f"bank_word_{b}")
-            m.d.comb += [bank_word[c].eq(centred[b][c]) for c in range(config.rows)]
+            for c in range(config.rows):
+                byte = bank.data[8 * c : 8 * c + 8]
+                sign = byte[-1] & ~step3.low_bytes
+                m.d.comb += bank_word[c].eq(Cat(byte, sign).as_signed() - zero_point3)
             bank_words.append(bank_word.as_value())
         new_words = []
         for q in range(ACT_BANKS):

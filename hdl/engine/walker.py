@@ -1,6 +1,6 @@
 """The loop nest of a job: which activation word is needed for which product, step by step."""
 
-from amaranth.hdl import Assert, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -31,6 +31,10 @@ class Step(data.Struct):
     """Last pass: the accumulator leaves for the drain."""
     operand_b: unsigned(1)
     """Read the second operand."""
+    low_bytes: unsigned(1)
+    """The word holds the low bytes of int16: its operands are unsigned."""
+    shift: unsigned(2)
+    """Bytes by which the products are shifted left, 0 to 2."""
     pixel: unsigned(16)
     """Accumulator index: pixel within the stripe."""
     y: signed(14)
@@ -39,8 +43,8 @@ class Step(data.Struct):
     """Input column of the word to read (dense, window) or first byte of the segment (packed)."""
     reach: signed(14)
     """Packed: the byte whose word is read in this step."""
-    block: unsigned(10)
-    """Channel block within the pixel."""
+    block: unsigned(12)
+    """Word within the pixel: the channel block, or, for int16, twice that and the plane."""
     rows: unsigned(3)
     """Input rows read at once."""
     cols: unsigned(2)
@@ -52,7 +56,7 @@ class Step(data.Struct):
 
 
 class Walker(wiring.Component):
-    """Nest of counters ``group > stripe > pass (row, column, inner) > pixel > step``.
+    """Nest of counters ``group > stripe > pass > pixel > step``; for the passes see `Passes`.
 
     Every product of a job appears exactly once.  Coordinates are kept by additions only; turning
     them into addresses is `hdl.engine.fetch.Fetch`'s.
@@ -92,9 +96,13 @@ class Walker(wiring.Component):
         m.d.comb += passes.job.eq(job)
         window, packed = Signal(), Signal()
         m.d.comb += [window.eq(job.feed == Feed.WINDOW), packed.eq(job.feed == Feed.PACKED)]
+        two_operands = Signal()
+        with m.Switch(job.drain):
+            with m.Case(Drain.ADD, Drain.SUBTRACT, Drain.MULTIPLY):
+                m.d.comb += two_operands.eq(1)
 
         # --- counters -------------------------------------------------------------------------
-        group, pixel, substep = Signal(10), Signal(16), Signal(2)
+        group, pixel, substep = Signal(12), Signal(16), Signal(2)
         position = {name: Signal(12, name=name) for name in ("out_y", "out_x")}
         position |= {name: Signal(signed(14), name=name) for name in ("in_y", "in_x")}
         stripe_start = {k: Signal.like(v, name=f"start_{k}") for k, v in position.items()}
@@ -122,10 +130,12 @@ class Walker(wiring.Component):
             word.eq(reach >> word_bits),
             step.read.eq(1),
             step.mac.eq(substep_end),
-            step.new_tile.eq(substep_end & (pixel == 0)),
+            step.new_tile.eq(substep_end & (pixel == 0) & ~passes.plane),
             step.first.eq(passes.first),
             step.last.eq(passes.last),
-            step.operand_b.eq((job.drain == Drain.ADD) & ~passes.first),
+            step.operand_b.eq(two_operands & ~passes.first),
+            step.low_bytes.eq(job.wide_in & ~passes.plane),
+            step.shift.eq(passes.shift),
             step.pixel.eq(pixel),
             step.y.eq(position["in_y"] + passes.row_offset),
             step.x.eq(x),
@@ -138,7 +148,7 @@ class Walker(wiring.Component):
         with m.If(window):
             m.d.comb += [
                 step.x.eq(x + passes.columns - substeps + substep),
-                step.block.eq(group),
+                step.block.eq(Mux(job.wide_in, Cat(passes.plane, group), group)),
             ]
         with m.If(packed):
             m.d.comb += [
@@ -223,6 +233,7 @@ class Walker(wiring.Component):
                 for count, end in ranges
             ),
             Assert(self.busy | passes.first, "a pass left over"),
+            Assert(~(self.busy & packed & job.wide_in), "packed int16"),
             Assert(~(self.busy & packed) | (passes.offset < job.segment), "behind the segment"),
         ]
         return m

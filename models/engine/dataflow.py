@@ -1,7 +1,8 @@
 """Golden model of the engine's front half: which activation meets which lane, step by step.
 
-A job is a nest ``group > stripe > pass > pixel``.  A pass is one tile of weights: the taps of the
-kernel that the lanes hold at once.  `passes` lists them, `operands` says what the multipliers must
+A job is a nest ``group > stripe > pass > pixel``.  A pass is one tile of weights, the taps of the
+kernel that the lanes hold at once, on one plane of the activations: int8, or the low or the high
+bytes of int16.  `passes` lists them, `operands` says what the multipliers must
 see, straight from the tensor, and `steps` is what the walker does to get it there.
 """
 
@@ -32,6 +33,9 @@ HISTORY = 3
 
 BANKS = 4
 """Rows that can be read at once."""
+
+LAST_DIGIT = 2
+"""Weights of 16 bits are ``digit0 + digit1 + 256 * digit2``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,10 @@ class Nest:
         Window feed: one tap a pass, as a maximum needs.
     addition : bool
         Window feed: a pass for each of two operands.
+    wide : bool
+        Activations are int16: each tile works on the low bytes, unsigned, then on the high bytes.
+    digits : int
+        Tiles that make the weights of a pass; the third of three has the weight 256.
     """
 
     array: ArrayShape
@@ -80,6 +88,8 @@ class Nest:
     stripe: int
     one_tap: bool = False
     addition: bool = False
+    wide: bool = False
+    digits: Literal[1, 3] = 1
 
     @property
     def pixels(self) -> int:
@@ -99,6 +109,7 @@ class Pass(NamedTuple):
     """A tile: the window's first row and column in the kernel, its extent, one tap a lane.
 
     ``taps`` is empty for the window feed, where every row of the array has its own channel.
+    ``plane``: 0 for int8 and for low bytes, 1 for high bytes.
     """
 
     row: int
@@ -107,6 +118,13 @@ class Pass(NamedTuple):
     columns: int
     taps: tuple[Tap, ...] = ()
     operand: int = 0
+    digit: int = 0
+    plane: int = 0
+
+    @property
+    def shift(self) -> int:
+        """Bytes by which the products are shifted left."""
+        return self.plane + (self.digit == LAST_DIGIT)
 
 
 class Step(NamedTuple):
@@ -118,6 +136,8 @@ class Step(NamedTuple):
     first: int
     last: int
     operand_b: int
+    low_bytes: int
+    shift: int
     pixel: int
     y: int
     x: int
@@ -131,9 +151,13 @@ class Step(NamedTuple):
 
 def passes(nest: Nest) -> list[Pass]:
     """The passes of every stripe, in order."""
-    if nest.feed == "window":
-        return _window_passes(nest)
-    return _packed_passes(nest) if nest.feed == "packed" else _dense_passes(nest)
+    feeds = {"dense": _dense_passes, "window": _window_passes, "packed": _packed_passes}
+    return [
+        turn._replace(digit=digit, plane=plane)
+        for turn in feeds[nest.feed](nest)
+        for digit in range(nest.digits)
+        for plane in range(1 + nest.wide)
+    ]
 
 
 def _dense_passes(nest: Nest) -> list[Pass]:
@@ -196,7 +220,7 @@ def _packed_passes(nest: Nest) -> list[Pass]:
 
 
 def operands(
-    nest: Nest, tensor: NDArray[np.int8], zero_point: int, turn: Pass, group: int
+    nest: Nest, tensor: NDArray[np.integer], zero_point: int, turn: Pass, group: int
 ) -> IntArray:
     """What the multipliers see in one pass of one group, for all output pixels.
 
@@ -212,6 +236,8 @@ def operands(
         y, x = origin_y + row * dilation_h, origin_x + column * dilation_w
         inside = (y >= 0) & (y < nest.size[0]) & (x >= 0) & (x < nest.size[1])
         values = tensor[np.where(inside, y, 0), np.where(inside, x, 0), channel].astype(np.int64)
+        if nest.wide:
+            values = values >> 8 if turn.plane else values & 0xFF
         return (values - zero_point) * inside.reshape(-1, *[1] * (values.ndim - 1))
 
     shape = nest.array
@@ -245,10 +271,12 @@ def _pass_steps(
     """Steps of one pass over the stripe that begins at pixel ``start``."""
     word, channels = nest.array.rows, nest.size[2]
     tap = turn.taps[0] if turn.taps else Tap(0, turn.column, group * word)
+    block = tap.channel // word if nest.feed != "packed" else 0
     common = {
         "read": 1, "reach": 0, "operand_b": turn.operand, "rows": turn.rows, **flags,
+        "low_bytes": int(nest.wide and not turn.plane), "shift": turn.shift,
         "cols": turn.columns if nest.feed == "window" else 0,
-        "block": tap.channel // word if nest.feed != "packed" else 0,
+        "block": 2 * block + turn.plane if nest.wide else block,
         "lanes": len(turn.taps),
         "offset": tap.channel % word,
     }  # fmt: skip
@@ -277,7 +305,7 @@ def _pass_steps(
             variants = [{"x": x + turn.columns - count + i} for i in range(count)]
         for i, variant in enumerate(variants):
             mac = int(i == len(variants) - 1)
-            new_tile = int(mac and at == start)
+            new_tile = int(mac and at == start and not turn.plane)
             yield Step(**common | variant | {
                 "y": y, "pixel": at - start, "mac": mac, "new_tile": new_tile
             })  # fmt: skip
