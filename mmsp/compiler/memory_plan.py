@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
-from mmsp.compiler.layers import Add, Conv
+from mmsp.compiler.layers import Add, Conv, Layer, Tiled
 from mmsp.compiler.lower.feeds import can_pack
 from mmsp.compiler.placement import Placement
 from mmsp.compiler.simplify import Simplified
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 
-__all__ = ["Lifetime", "MemoryPlan", "plan_memory"]
+__all__ = ["Lifetime", "MemoryPlan", "best_plan", "plan_memory"]
 
 ROW_PHASE = 2
 """Row phase of an output relative to its input: a 3-row window reads the other three banks."""
@@ -94,9 +94,9 @@ def find_lifetimes(graph: Graph, simplified: Simplified) -> dict[str, Lifetime]:
     for step, (_, layer) in enumerate(simplified.layers):
         for name in layer.inputs:
             last[simplified.root(name)] = step
-        output = simplified.root(layer.output)
-        first.setdefault(output, step)
-        last[output] = step
+        for name in (simplified.root(layer.output), *layer.temporaries):
+            first.setdefault(name, step)
+            last[name] = step
     for name in (*graph.outputs, *graph.variables):
         last[simplified.root(name)] = end
     return {name: Lifetime(first[name], last[name]) for name in first}
@@ -119,8 +119,8 @@ def draft_placements(
             and not is_wide(graph, name)
             and name not in kept
             and all(
-                isinstance(layer, Conv) and can_pack(layer, pixels, config)
-                for layer in readers[name]
+                isinstance(first, Conv) and can_pack(first, pixels, config)
+                for first in map(first_of, readers[name])
             )
         )
         drafts[name] = Placement(
@@ -132,18 +132,26 @@ def draft_placements(
             wide=is_wide(graph, name),
         )
     for _, layer in simplified.layers:
-        name = simplified.root(layer.output)
         row0 = drafts[simplified.root(layer.inputs[0])].row0 if layer.inputs else 0
-        if name not in drafts:
-            drafts[name] = Placement(
-                pixels=simplified.pixels[name],
-                word_bytes=config.rows,
-                packed=False,
-                base=0,
-                row0=(row0 + ROW_PHASE) % ACT_BANKS,
-                wide=is_wide(graph, name),
+        for name in (*layer.temporaries, simplified.root(layer.output)):
+            row0 = (row0 + ROW_PHASE) % ACT_BANKS
+            drafts.setdefault(
+                name,
+                Placement(
+                    pixels=simplified.pixels[name],
+                    word_bytes=config.rows,
+                    packed=False,
+                    base=0,
+                    row0=row0,
+                    wide=is_wide(graph, name),
+                ),
             )
     return drafts
+
+
+def first_of(layer: Layer) -> Layer:
+    """The layer that does the reading."""
+    return layer.chain[0] if isinstance(layer, Tiled) else layer
 
 
 def is_wide(graph: Graph, name: str) -> bool:

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
-from mmsp.compiler.layers import Constant, Conv, Layer, TransposeConv
+from mmsp.compiler.layers import Constant, Conv, Layer, Tiled, TransposeConv
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.lower.dispatch import lower
 from mmsp.compiler.lower.jobs import END_WORDS, Job, encode_job, encode_payload
-from mmsp.compiler.memory_plan import MemoryPlan, plan_memory
+from mmsp.compiler.lower.tiled import lower_tiled
+from mmsp.compiler.memory_plan import MemoryPlan, best_plan, plan_memory
 from mmsp.compiler.simplify import simplify
+from mmsp.compiler.tiling import tile
 from mmsp.errors import InputError
 from mmsp.graph import Graph
 
@@ -50,9 +52,19 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
     """
     layers = legalize(graph)
     simplified = simplify(graph, layers)
+    simplified = tile(
+        graph, simplified, lambda layers: best_plan(graph, layers, config), config.bank_words
+    )
     plan = plan_memory(graph, simplified, config)
     jobs: list[Job] = []
     for index, layer in simplified.layers:
+        if isinstance(layer, Tiled):
+            places = {
+                name: plan.placements[simplified.root(name)]
+                for name in (*layer.inputs, *layer.temporaries, layer.output)
+            }
+            jobs.extend(lower_tiled(layer, places, lower, config))
+            continue
         sources = [plan.placements[simplified.root(name)] for name in layer.inputs]
         jobs.extend(
             lower(layer, index, sources, plan.placements[simplified.root(layer.output)], config)

@@ -18,6 +18,7 @@ from mmsp.compiler.layers.movement import (
     Transpose,
 )
 from mmsp.compiler.layers.recurrent import Loop
+from mmsp.compiler.layers.tiled import Strip, Tiled
 from mmsp.compiler.layers.window import Mean, Pad, Pool, Softmax
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "Scale",
     "Slice",
     "Softmax",
+    "Strip",
     "Table",
+    "Tiled",
     "Transpose",
     "TransposeConv",
     "Unary",

@@ -48,6 +48,11 @@ class Layer:
         """Names of the tensors that the layer reads."""
         raise NotImplementedError
 
+    @property
+    def temporaries(self) -> tuple[str, ...]:
+        """Names of tensors that live within the layer only."""
+        return ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unary(Layer):
