@@ -96,8 +96,8 @@ class WeightFormat(enum.Enum, shape=unsigned(2)):
     INT2 = 2
     """Four lanes where int8 has one."""
     INT16 = 3
-    """Three int8 tiles a pass, ``weight = tile0 + tile1 + 256 * tile2`` (int8 digits alone cannot
-    express 32767)."""
+    """Three int8 tiles a pass, ``weight = tile0 + 256 * (tile1 + tile2)``: two int8 digits alone
+    cannot express 32767."""
 
 
 class Operand(data.Struct):

@@ -34,8 +34,8 @@ HISTORY = 3
 BANKS = 4
 """Rows that can be read at once."""
 
-LAST_DIGIT = 2
-"""Weights of 16 bits are ``digit0 + digit1 + 256 * digit2``."""
+LOW_DIGIT = 0
+"""Weights of 16 bits are ``digit0 + 256 * (digit1 + digit2)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class Pass(NamedTuple):
     @property
     def shift(self) -> int:
         """Bytes by which the products are shifted left."""
-        return self.plane + (self.digit == LAST_DIGIT)
+        return self.plane + (self.digit != LOW_DIGIT)
 
 
 class Step(NamedTuple):
