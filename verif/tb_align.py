@@ -17,6 +17,8 @@ from verif.bench import parameters
 from verif.front_jobs import FEEDS, Feeds, Job, Tensor, pack_step, random_job, unpack
 
 PRODUCTS_PER_FEED = 2000
+MOST_PRODUCTS = 10 * PRODUCTS_PER_FEED
+"""However long it takes until everything has happened."""
 PRODUCTS_PER_JOB = 60
 
 
@@ -79,7 +81,16 @@ async def operands_match_model(dut, feed: Feeds) -> None:
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     config = CONFIGS[parameters()["config"]]
     total, seen = 0, Counter()
-    while total < PRODUCTS_PER_FEED:
+    # Every rotation, and every number of rows that the feed can have.
+    needed = {
+        "dense": {("offset", at) for at in range(0, config.rows, config.lanes)},
+        "window": {("cols", n) for n in (1, 2, 3)}
+        | {("rows", n + 1) for n in range(config.window_rows)},
+        "packed": {("shift", n) for n in range(config.rows)}
+        | {("rows", n + 1) for n in range(min(ACT_BANKS, config.lanes))},
+    }[feed]
+    missing = needed
+    while total < (MOST_PRODUCTS if missing else PRODUCTS_PER_FEED):
         job = random_job(rng, config, feed)
         dut.job.value = job.descriptor()
         for step, turn, group, pixel in sample(rng, job):
@@ -97,14 +108,6 @@ async def operands_match_model(dut, feed: Feeds) -> None:
             seen["shift", step.x % config.rows] += 1
             seen["offset", step.offset] += 1
             seen["cols", step.cols] += 1
+        missing = {key for key in needed if not seen[key]}
     dut._log.info("seed %d, %s: %d products, %s", cocotb.RANDOM_SEED, feed, total, dict(seen))
-    # Every rotation, and every number of rows that the feed can have.
-    needed = {
-        "dense": {("offset", at) for at in range(0, config.rows, config.lanes)},
-        "window": {("cols", n) for n in (1, 2, 3)}
-        | {("rows", n + 1) for n in range(config.window_rows)},
-        "packed": {("shift", n) for n in range(config.rows)}
-        | {("rows", n + 1) for n in range(min(ACT_BANKS, config.lanes))},
-    }[feed]
-    missing = sorted(key for key in needed if not seen[key])
     assert not missing, f"never happened: {missing}"
