@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from judge import small_network
+from operator_examples import EXAMPLES
 from published import DATA
 
 from mmsp.compiler.legalize import legalize
@@ -15,6 +16,8 @@ from mmsp.importers.tflite_writer import TfliteWriter, write_tflite
 
 SEED = 20241
 KWS = DATA / "mlcommons-tiny" / "models" / "kws_ref_model.tflite"
+VAD = DATA / "esphome-micro-wake-word-models" / "models" / "vad.tflite"
+REAL = (KWS, VAD)
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="shared/data is not beside the checkout")
 
 
@@ -48,15 +51,17 @@ def test_truncations_of_real_files():
                 read_tflite(data[:size], "x")
 
 
-@pytest.mark.parametrize("source", ["small", pytest.param("kws", marks=needs_data)])
+@pytest.mark.parametrize(
+    "source", ["small", *(pytest.param(p, marks=needs_data, id=p.stem) for p in REAL)]
+)
 def test_corrupt_bytes(source):
     """Reading and legalising corrupt bytes works or raises InputError, and nothing else."""
     rng = np.random.default_rng(SEED)
-    data = write_tflite(small_network()) if source == "small" else KWS.read_bytes()
+    data = write_tflite(small_network()) if source == "small" else source.read_bytes()
     # Weights fill most of a real file, so aim at its structure: the converter writes it last.
     reach = np.arange(max(0, len(data) - 12_000), len(data))
     results = Counter()
-    for _ in range(3000 if source == "small" else 500):
+    for _ in range(2000 if source == "small" else 250):
         corrupt = bytearray(data)
         for _ in range(rng.integers(1, 4)):
             corrupt[rng.choice(reach)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)])
@@ -71,7 +76,25 @@ def test_corrupt_bytes(source):
         else:
             results["accepted"] += 1
     print(f"seed {SEED}: {dict(results)}")
-    assert min(results["refused"], results["accepted"], results["corrupt"]) > 20
+    assert min(results["refused"], results["accepted"], results["corrupt"]) > 10
+
+
+@pytest.mark.parametrize("op", EXAMPLES)
+def test_corrupt_options(op):
+    """Corrupt bytes in the file of any single operator: a graph or one sentence."""
+    rng = np.random.default_rng([SEED, *op.encode()])
+    data = write_tflite(EXAMPLES[op](rng))
+    refused = 0
+    for _ in range(100):
+        corrupt = bytearray(data)
+        corrupt[rng.integers(8, len(data))] = rng.choice([0, 1, 0x7F, 0x80, 0xFF])
+        try:
+            read_tflite(bytes(corrupt), "x")
+        except InputError as error:
+            sentence = str(error)
+            assert "\n" not in sentence, f"seed {SEED}"
+            refused += 1
+    assert refused > 5, f"seed {SEED}"
 
 
 class OddWriter(TfliteWriter):

@@ -76,7 +76,7 @@ SCHEMA: dict[str, tuple[Scalar | Vector | Tables | Child, ...]] = {
     "SignatureDef": (Tables("TensorMap"), Tables("TensorMap"), TEXT, TEXT, WORD),
     "TensorMap": (TEXT, WORD),
     # Tables that depend on the operator: only their own extent is checked here, and the reader
-    # reads nothing but scalars and one vector of them.
+    # reads nothing but scalars, vectors of them and strings, which Python's bounds protect.
     "Options": (),
 }  # fmt: skip
 

@@ -137,11 +137,16 @@ def pack_data(tensor: Tensor) -> bytes:
     Raises
     ------
     InputError
-        When a value does not fit into the bits of ``tensor``.
+        When the file has no type of so few bits, or a value does not fit into them.
     """
     assert tensor.data is not None
     if tensor.bits is None:
         return np.ascontiguousarray(tensor.data, tensor.dtype.newbyteorder("<")).tobytes()
+    if tensor.bits not in PACKED_BITS.values():
+        raise InputError(
+            f"tensor {tensor.name!r} has {tensor.bits} bits, and a .tflite file packs "
+            f"{', '.join(map(str, PACKED_BITS.values()))} bits only"
+        )
     limit = 1 << (tensor.bits - 1)
     values = tensor.data.reshape(-1)
     outside = values[(values < -limit) | (values >= limit)]

@@ -213,10 +213,9 @@ class TfliteWriter:
 def type_code(tensor: Tensor) -> int:
     """Code of a tensor's type."""
     if tensor.bits is not None:
-        if tensor.bits not in PACKED_TYPE_CODES or tensor.data is None:
+        if tensor.data is None:
             raise InputError(
-                f"tensor {tensor.name!r} has {tensor.bits} bits, and a .tflite file packs "
-                f"constants of {', '.join(map(str, PACKED_TYPE_CODES))} bits only"
+                f"tensor {tensor.name!r} has {tensor.bits} bits, which only constants may have"
             )
         return PACKED_TYPE_CODES[tensor.bits]
     if tensor.dtype not in TYPE_CODES:
