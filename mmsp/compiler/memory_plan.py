@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
-from mmsp.compiler.layers import Add, Conv, Layer, Tiled
+from mmsp.compiler.layers import (
+    Add,
+    Conv,
+    Curve,
+    Layer,
+    Multiply,
+    Plain,
+    Scale,
+    Table,
+    Tiled,
+)
 from mmsp.compiler.lower.feeds import can_pack
 from mmsp.compiler.placement import Placement
 from mmsp.compiler.simplify import Simplified
@@ -16,6 +26,9 @@ __all__ = ["Lifetime", "MemoryPlan", "best_plan", "plan_memory"]
 
 ROW_PHASE = 2
 """Row phase of an output relative to its input: a 3-row window reads the other three banks."""
+
+ELEMENTWISE = (Add, Curve, Multiply, Plain, Scale, Table)
+"""Layers that read an element of each operand of the output's shape before they write it."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +175,17 @@ def is_wide(graph: Graph, name: str) -> bool:
 def find_in_place(
     graph: Graph, simplified: Simplified, lifetimes: dict[str, Lifetime]
 ) -> dict[str, str]:
-    """Sums that may overwrite an operand which nobody reads later: output -> operand."""
+    """Outputs that may overwrite an operand which nobody reads later: output -> operand."""
     kept = {simplified.root(name) for name in (*graph.inputs, *graph.outputs, *graph.variables)}
     shared: dict[str, str] = {}
     for step, (_, layer) in enumerate(simplified.layers):
-        if not isinstance(layer, Add) or simplified.root(layer.output) in kept:
+        if not isinstance(layer, ELEMENTWISE) or simplified.root(layer.output) in kept:
             continue
         for name in layer.inputs:
             operand = simplified.root(name)
-            if operand not in kept and lifetimes[operand].last == step:
+            alike = simplified.pixels[operand] == simplified.pixels[layer.output]
+            alike = alike and is_wide(graph, operand) == is_wide(graph, layer.output)
+            if alike and operand not in kept and lifetimes[operand].last == step:
                 shared[layer.output] = operand
                 break
     return shared

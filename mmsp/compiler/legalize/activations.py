@@ -112,7 +112,7 @@ def legalize_clamp(operands: Operands) -> list[Layer]:
 
 
 def legalize_leaky_relu(operands: Operands) -> list[Layer]:
-    """LEAKY_RELU: the pinned ``CalculateOpDataLeakyRelu`` of ``leaky_relu_common.cc``, in double."""
+    """LEAKY_RELU: ``CalculateOpDataLeakyRelu`` of the pinned ``leaky_relu_common.cc``: double."""
     source, output = unary(operands)
     require_one_type(source, output)
     alpha = operands.attribute("alpha")

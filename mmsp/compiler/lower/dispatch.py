@@ -9,18 +9,31 @@ from mmsp.compiler.layers import (
     Constant,
     Conv,
     Copy,
+    Curve,
     Layer,
     Mean,
+    Multiply,
     Pad,
+    Plain,
     Pool,
     Reshape,
     Resize,
+    Scale,
     Slice,
     Softmax,
+    Table,
     Transpose,
     TransposeConv,
 )
 from mmsp.compiler.lower.conv import lower_conv
+from mmsp.compiler.lower.elementwise import (
+    lower_add,
+    lower_curve,
+    lower_multiply,
+    lower_plain,
+    lower_scale,
+    lower_table,
+)
 from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.lower.movement import (
     lower_concat,
@@ -33,7 +46,7 @@ from mmsp.compiler.lower.movement import (
     lower_transpose,
 )
 from mmsp.compiler.lower.transpose_conv import lower_transpose_conv
-from mmsp.compiler.lower.window import lower_add, lower_pad, lower_pool, lower_softmax
+from mmsp.compiler.lower.window import lower_pad, lower_pool, lower_softmax
 from mmsp.compiler.placement import Placement
 from mmsp.errors import InputError
 
@@ -45,13 +58,18 @@ LOWERINGS: dict[type, Callable[..., list[Job]]] = {
     Constant: lower_constant,
     Conv: lower_conv,
     Copy: lower_copy,
+    Curve: lower_curve,
     Mean: lower_mean,
+    Multiply: lower_multiply,
     Pad: lower_pad,
+    Plain: lower_plain,
     Pool: lower_pool,
     Reshape: lower_reshape,
     Resize: lower_resize,
+    Scale: lower_scale,
     Slice: lower_slice,
     Softmax: lower_softmax,
+    Table: lower_table,
     Transpose: lower_transpose,
     TransposeConv: lower_transpose_conv,
 }
