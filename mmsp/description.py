@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ACT_BANKS, ChipConfig
+from mmsp.arrangement import Steps, rearrange
 from mmsp.checked_json import COUNT_LIMIT, Fields, integer, positive, rows, text
 from mmsp.compiler.placement import Placement
 from mmsp.compiler.program import Program, layer_macs
@@ -53,6 +54,8 @@ class Port:
     zero_point: int | None
     tensor: str  # where it is stored, a key of `Description.tensors`
     inside: str = "int8"  # or int16
+    steps: Steps = ()  # how the host reorders elements on their way in or out
+    softmax_axis: int | None = None  # of `HostConversion`
 
     def conversion(self, dtype: str) -> HostConversion:
         """The arithmetic between type ``dtype`` outside and the type inside."""
@@ -60,8 +63,13 @@ class Port:
         quantization = Quantization((scale,), (self.zero_point or 0,))
         outside = Tensor(self.name, self.shape, np.dtype(dtype))
         return HostConversion(
-            "", "QUANTIZE", "", outside, self.tensor, quantization, np.dtype(self.inside)
-        )
+            "", "QUANTIZE", "", outside, self.tensor, quantization, np.dtype(self.inside),
+            softmax_axis=self.softmax_axis,
+        )  # fmt: skip
+
+    def rearrange(self, values: NDArray) -> NDArray:
+        """Bring elements from the order outside to that inside, or back for an output."""
+        return rearrange(values, self.steps)
 
     def to_inside(self, values: NDArray) -> NDArray:
         """Convert values of type ``dtype`` to the type inside."""
@@ -232,7 +240,8 @@ def graph_ports(graph: Graph) -> tuple[list[Port], list[Port]]:
 def make_port(graph: Graph, name: str, direction: str, storage: str) -> Port:
     """The port of graph input or output ``name``."""
     inside = graph.tensors[name]
-    outside = outside_tensor(graph, name, direction)
+    conversion = find_conversion(graph, name, direction)
+    outside = conversion.outside if conversion else inside
     quantization = inside.quantization
     single = quantization is not None and len(quantization.scale) == 1
     return Port(
@@ -243,15 +252,17 @@ def make_port(graph: Graph, name: str, direction: str, storage: str) -> Port:
         zero_point=quantization.zero_point[0] if quantization and single else None,
         tensor=storage,
         inside=str(inside.dtype),
+        steps=conversion.steps if conversion else (),
+        softmax_axis=conversion.softmax_axis if conversion else None,
     )
 
 
-def outside_tensor(graph: Graph, name: str, direction: str) -> Tensor:
-    """The tensor that the model's file declares in place of graph input or output ``name``."""
+def find_conversion(graph: Graph, name: str, direction: str) -> HostConversion | None:
+    """What the host does between graph input or output ``name`` and the model's file."""
     for conversion in graph.host_conversions:
         if (conversion.inside, conversion.direction) == (name, direction):
-            return conversion.outside
-    return graph.tensors[name]
+            return conversion
+    return None
 
 
 def port_to_json(port: Port) -> dict[str, Any]:
@@ -295,6 +306,8 @@ def read_port(fields: Fields, tensors: dict[str, StoredTensor]) -> Port:
         zero_point=fields.optional("zero_point", lambda v: integer(v, "zero_point", -128, 127)),
         tensor=fields.text("tensor"),
         inside=fields.text("inside"),
+        steps=read_steps(fields),
+        softmax_axis=fields.optional("softmax_axis", lambda v: integer(v, "softmax_axis", -8, -1)),
     )
     if port.dtype not in OUTSIDE_DTYPES:
         raise InputError(
@@ -321,3 +334,16 @@ def read_port(fields: Fields, tensors: dict[str, StoredTensor]) -> Port:
             f"{pixels}"
         )
     return port
+
+
+def read_steps(fields: Fields) -> Steps:
+    """Read how the host reorders an input or output."""
+    size = math.prod(fields.shape("shape"))
+    steps = []
+    for entry in rows(fields.list("steps"), 2, "steps"):
+        shape, order = (tuple(part) if isinstance(part, list) else () for part in entry)
+        whole = all(type(each) is int for each in (*shape, *order)) and all(s > 0 for s in shape)
+        if not whole or math.prod(shape) != size or sorted(order) != list(range(len(shape))):
+            raise InputError(f"{fields.what} of the image has the step {entry}, which is none")
+        steps.append((shape, order))
+    return tuple(steps)

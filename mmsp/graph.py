@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsp.arrangement import Steps, softmax
 from mmsp.errors import InputError
 
 __all__ = ["Graph", "HostConversion", "Node", "Quantization", "Tensor"]
@@ -114,20 +115,30 @@ class HostConversion:
     inside: str
     quantization: Quantization
     inside_dtype: np.dtype = field(default=np.dtype(np.int8))
+    steps: Steps = ()
+    """How elements are reordered from where they come to where they go.
+
+    `to_inside` and `to_outside` leave the order alone; see `mmsp.arrangement.rearrange`.
+    """
+    softmax_axis: int | None = None
+    """Dimension of an output, counted from its last one (-1), of a softmax at the very end."""
 
     @property
     def sentence(self) -> str:
         """What the conversion does, for the user."""
         (scale,), (zero_point,) = self.quantization.scale, self.quantization.zero_point
         outside, parameters = self.outside, f"scale {scale:.9g}, zero point {zero_point}"
-        if self.direction == "input":
-            return (
-                f"input {outside.name!r} is {outside.dtype}: "
-                f"converted to {self.inside_dtype} ({parameters}) on the host"
-            )
+        preposition = "to" if self.direction == "input" else "from"
+        done = [f"converted {preposition} {self.inside_dtype} ({parameters})"]
+        if outside.dtype == self.inside_dtype:
+            done.clear()
+        if self.steps:
+            done.append("reordered")
+        if self.softmax_axis is not None:
+            done.append("passed through a softmax in floating point")
         return (
-            f"output {outside.name!r} is {outside.dtype}: "
-            f"converted from {self.inside_dtype} ({parameters}) on the host"
+            f"{self.direction} {outside.name!r} is {outside.dtype}: "
+            f"{' and '.join(done) or 'renamed'} on the host"
         )
 
     def to_inside(self, values: NDArray) -> NDArray:
@@ -152,7 +163,8 @@ class HostConversion:
             return np.asarray(values, np.int8).view(np.uint8) ^ np.uint8(0x80)
         offset = np.asarray(values, np.int32) - self.quantization.zero_point[0]
         # TFLM's Dequantize multiplies in double and rounds once, to float32.
-        return (np.float64(self.quantization.scale[0]) * offset).astype(np.float32)
+        real = (np.float64(self.quantization.scale[0]) * offset).astype(np.float32)
+        return real if self.softmax_axis is None else softmax(real, self.softmax_axis)
 
 
 @dataclass
@@ -175,6 +187,8 @@ class Graph:
     outputs: list[str]
     host_conversions: list[HostConversion] = field(default_factory=list)
     variables: dict[str, NDArray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what an importer changed."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Graph):
@@ -192,5 +206,5 @@ class Graph:
 
     @property
     def conversions(self) -> list[str]:
-        """One sentence for each host conversion."""
-        return [conversion.sentence for conversion in self.host_conversions]
+        """One sentence for each host conversion, and the notes."""
+        return [*(conversion.sentence for conversion in self.host_conversions), *self.notes]

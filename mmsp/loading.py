@@ -17,16 +17,20 @@ from mmsp.variants import find_config
 __all__ = ["Model", "Source", "find_config", "load_image", "load_model"]
 
 Source = str | Path | bytes | Graph | Program
-"""A path of a .tflite or .mram file, the contents of one, a graph, or a compiled program."""
+"""A path of a .tflite, .onnx or .mram file, the contents of one, a graph, or a program."""
 
 TFLITE_IDENTIFIER = b"TFL3"
+ONNX_SUFFIX = ".onnx"
+ONNX_FIRST_BYTE = b"\x08"
+"""Of every ONNX file that a library has written: field 1, the version of the format."""
 
 
 @dataclass(frozen=True)
 class Model:
     """A network: a graph with its layers, or only the image of one.
 
-    ``data`` are the bytes of the .tflite file that the graph was read from.
+    ``data`` are the bytes of the .tflite file that the graph was read from, ``onnx`` those of the
+    .onnx file.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Model:
     layers: list[Layer] | None = None
     image: Image | None = None
     data: bytes | None = None
+    onnx: bytes | None = None
 
 
 def load_model(source: Source, config: ChipConfig | None = None) -> Model:
@@ -56,10 +61,15 @@ def load_model(source: Source, config: ChipConfig | None = None) -> Model:
         image = read_image(data, config)
         return Model(image.description.model, image=image)
     if data[4:8] != TFLITE_IDENTIFIER:
-        raise InputError(
-            f"model {name!r} is neither a .tflite file nor an .mram image: it begins with "
-            f"{data[:8]!r}"
-        )
+        if not name.endswith(ONNX_SUFFIX) and data[:1] != ONNX_FIRST_BYTE:
+            raise InputError(
+                f"model {name!r} is neither a .tflite file nor an .mram image nor an .onnx file: "
+                f"it begins with {data[:8]!r}"
+            )
+        from mmsp.importers.onnx_qdq import read_onnx  # noqa: PLC0415  (slow to import)
+
+        graph = read_onnx(data, name)
+        return Model(name, graph, legalize(graph), onnx=data)
     graph = read_tflite(data, name)
     return Model(name, graph, legalize(graph), data=data)
 

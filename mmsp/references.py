@@ -73,7 +73,9 @@ def golden_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> 
         if reset_state:
             state.clear()
         inside = {
-            name: port.to_inside(batch.values[port.name][index]).reshape(graph.tensors[name].shape)
+            name: port.rearrange(port.to_inside(batch.values[port.name][index])).reshape(
+                graph.tensors[name].shape
+            )
             for name, port in zip(graph.inputs, inputs, strict=True)
         }
         runs.append(run_golden(graph, model.layers, inside, state=state))
@@ -85,7 +87,7 @@ def golden_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> 
 
 def outside(port: Port, values: NDArray[np.int8]) -> NDArray:
     """One output as the model's file declares it."""
-    return port.to_outside(values).reshape(port.shape)
+    return port.to_outside(port.rearrange(values).reshape(port.shape))
 
 
 def tflm_outputs(model: Model, batch: Batch, *, reset_state: bool = False) -> dict[str, NDArray]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmsp.errors import InputError
 from mmsp.graph import Graph, HostConversion, Node, Quantization, Tensor
 
 __all__ = ["extract_host_conversions", "restore_host_conversions"]
@@ -89,11 +90,19 @@ def extract_host_conversions(graph: Graph) -> Graph:
 
 
 def restore_host_conversions(graph: Graph) -> Graph:
-    """Return the graph with its host conversions as nodes again."""
+    """Return the graph with its host conversions as nodes again.
+
+    Raises
+    ------
+    InputError
+        When the host does more than QUANTIZE and DEQUANTIZE can.
+    """
     before, after = [], []
     tensors = dict(graph.tensors)
     inputs, outputs = list(graph.inputs), list(graph.outputs)
     for conversion in graph.host_conversions:
+        if conversion.steps or conversion.softmax_axis is not None:
+            raise InputError(f"{conversion.sentence}: it cannot be written as a node")
         outside, inside = conversion.outside.name, conversion.inside
         tensors[outside] = conversion.outside
         if conversion.direction == "input":

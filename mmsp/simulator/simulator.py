@@ -162,13 +162,14 @@ class Simulator:
         """Write an input to the activation memory."""
         placement = self.description.tensors[port.tensor].placement
         bank, address = placement.addresses()
-        self.chip.write_activations(bank, address, placement.pack(values))
+        self.chip.write_activations(bank, address, placement.pack(port.rearrange(values)))
 
     def read(self, port: Port) -> NDArray[np.int8]:
         """Read an output from the activation memory."""
         placement = self.description.tensors[port.tensor].placement
         bank, address = placement.addresses()
-        return placement.unpack(self.chip.read_activations(bank, address)).reshape(port.shape)
+        stored = placement.unpack(self.chip.read_activations(bank, address))
+        return port.rearrange(stored).reshape(port.shape)
 
     def result(self, outputs: dict[str, NDArray[np.int8]], runs: list[RunResult]) -> Result:
         """Add up what the runs cost."""
