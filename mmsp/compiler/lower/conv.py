@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.config import MRAM_WORD_BYTES, ChipConfig
-from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
+from hdl.config import ChipConfig
+from hdl.engine.descriptor import Drain, Feed, Operation, Reduction, WeightFormat
 from mmsp.compiler.layers import Conv, Requantization
 from mmsp.compiler.lower.feeds import HISTORY, dense_lanes, packed_shape
 from mmsp.compiler.lower.jobs import Job
+from mmsp.compiler.lower.weights import int16_digits, weight_format, weight_words
 from mmsp.compiler.placement import Placement
+from models.fixedpoint import reduce_multiplier
 
 __all__ = [
     "Fields",
@@ -54,7 +56,7 @@ class Grid:
 def output(place: Placement, grid: Grid, requantization: Requantization) -> Fields:
     """Output fields of a job."""
     return {
-        "groups_last": place.pixel_words - 1,
+        "groups_last": place.groups - 1,
         "out_h_last": grid.height - 1,
         "out_w_last": grid.width - 1,
         "out_base": place.base + grid.x * place.pixel_words,
@@ -62,6 +64,8 @@ def output(place: Placement, grid: Grid, requantization: Requantization) -> Fiel
         "out_row_words": place.row_words,
         "out_pixel_step": grid.step[1] * place.pixel_words,
         "out_row_step": grid.step[0],
+        "wide_out": int(place.wide),
+        "single_rounding": int(requantization.rounding == "single"),
         "out_zero_point": requantization.zero_point,
         "out_min": requantization.minimum,
         "out_max": requantization.maximum,
@@ -80,9 +84,11 @@ def stripes(pixels: int, passes: int, config: ChipConfig) -> Fields:
 def channel_groups(
     bias: NDArray, requantization: Requantization, config: ChipConfig
 ) -> list[tuple[NDArray, NDArray, NDArray]]:
-    """Parameters by groups of ``rows`` channels."""
+    """Parameters by groups of ``rows`` channels; multipliers as the requantiser takes them."""
     count = len(bias)
-    multiplier = np.broadcast_to(requantization.multiplier, count)
+    single = requantization.rounding == "single"
+    reduced = reduce_multiplier(requantization.multiplier)
+    multiplier = np.broadcast_to(reduced if single else requantization.multiplier, count)
     shift = np.broadcast_to(requantization.shift, count)
     return [
         (bias[at], multiplier[at], shift[at])
@@ -128,12 +134,18 @@ def conv_job(
     else:
         fields, tiles = dense_conv(layer, source, config)
 
-    fields |= stripes(grid.height * grid.width, len(tiles[0]), config)
-    words = sum(-(-tile.size // MRAM_WORD_BYTES) for tile in tiles[0])
+    form = weight_format(layer.weights)
+    if form is WeightFormat.INT16:
+        tiles = [[digit for tile in group for digit in int16_digits(tile)] for group in tiles]
+    # A tile of int16 activations works on their low bytes, then on their high bytes.
+    fields |= stripes(grid.height * grid.width, len(tiles[0]) * source.planes, config)
+    words = sum(weight_words(tile, form) for tile in tiles[0])
     fields = {
         "operation": Operation.JOB,
         "reduction": Reduction.SUM,
         "drain": Drain.SCALE,
+        "weight_format": form,
+        "wide_in": int(source.wide),
         "refetch": int(fields["stripes_last"] > 0 and words > config.cache_words),
         "a": operand(source, layer.input_zero_point),
         "in_h": source.pixels[0],
@@ -145,7 +157,7 @@ def conv_job(
     return Job(layer=index, fields=fields, channels=channels, tiles=tiles)
 
 
-def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDArray[np.int8]]]]:
+def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDArray]]]:
     """Depthwise: array row = channel, lane ``3 * q + j`` = tap in kernel row q, column j.
 
     The newest of three columns is lane column 2, so narrower kernels use the higher ones.
@@ -160,7 +172,7 @@ def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDAr
         for top in range(0, height, rows):
             for left in range(0, width, columns):
                 taps = group[:, top : top + rows, left : left + columns]
-                tile = np.zeros((config.window_rows, HISTORY, config.rows), np.int8)
+                tile = np.zeros((config.window_rows, HISTORY, config.rows), group.dtype)
                 tile[: taps.shape[1], HISTORY - taps.shape[2] :, : len(group)] = taps.transpose(
                     1, 2, 0
                 )
@@ -176,12 +188,12 @@ def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDAr
     return fields, tiles
 
 
-def dense_weights(layer: Conv, channels: int) -> NDArray[np.int8]:
+def dense_weights(layer: Conv, channels: int) -> NDArray:
     """Weights ``(Cout, kh, kw, Cin)``; a depthwise multiplier above 1 becomes a sparse matrix."""
     if not layer.depthwise:
         return layer.weights
     count = len(layer.weights)
-    dense = np.zeros((*layer.weights.shape[:3], channels), np.int8)
+    dense = np.zeros((*layer.weights.shape[:3], channels), layer.weights.dtype)
     outputs = np.arange(count)
     dense[outputs, :, :, outputs // (count // channels)] = layer.weights[:, :, :, 0]
     return dense
@@ -189,7 +201,7 @@ def dense_weights(layer: Conv, channels: int) -> NDArray[np.int8]:
 
 def dense_conv(
     layer: Conv, source: Placement, config: ChipConfig
-) -> tuple[Fields, list[list[NDArray[np.int8]]]]:
+) -> tuple[Fields, list[list[NDArray]]]:
     """A tile is ``lanes`` input channels of one tap, by ``rows`` output channels."""
     weights = dense_weights(layer, source.pixels[2])
     count, height, width, channels = weights.shape
@@ -221,12 +233,13 @@ def dense_conv(
 
 def packed_conv(
     layer: Conv, source: Placement, config: ChipConfig
-) -> tuple[Fields, list[list[NDArray[np.int8]]]]:
+) -> tuple[Fields, list[list[NDArray]]]:
     """Few input channels: lanes are the bytes of consecutive window rows."""
     weights = dense_weights(layer, source.pixels[2])
     count, height, width, channels = weights.shape
     shape = packed_shape((height, width), channels, config)
-    padded = np.zeros((count, height, shape.columns * shape.column_passes, channels), np.int8)
+    columns = shape.columns * shape.column_passes
+    padded = np.zeros((count, height, columns, channels), weights.dtype)
     padded[:, :, :width] = weights
     tiles = []
     for start in range(0, count, config.rows):
@@ -260,8 +273,8 @@ def packed_conv(
     return fields, tiles
 
 
-def lanes_by_rows(weights: NDArray[np.int8], config: ChipConfig) -> NDArray[np.int8]:
+def lanes_by_rows(weights: NDArray, config: ChipConfig) -> NDArray:
     """``(Cout, lanes)`` weights as a tile ``(lanes, rows)``, missing channels zero."""
-    tile = np.zeros((weights.shape[1], config.rows), np.int8)
+    tile = np.zeros((weights.shape[1], config.rows), weights.dtype)
     tile[:, : len(weights)] = weights.T
     return tile

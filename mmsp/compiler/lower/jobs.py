@@ -18,9 +18,11 @@ from hdl.engine.descriptor import (
     Header,
     LoopDescriptor,
     Operation,
+    WeightFormat,
     parameter_words,
 )
 from hdl.engine.vector_descriptor import VectorDescriptor
+from mmsp.compiler.lower.weights import encode_tile
 from mmsp.errors import InputError
 
 __all__ = ["Job", "decode_descriptor", "encode_descriptor", "encode_job", "encode_payload"]
@@ -144,10 +146,11 @@ def encode_payload(job: Job, config: ChipConfig) -> Words:
         parts.append(job.payload)
     if job.table is not None:
         parts.append(job.table.astype("<u4").view(np.uint8).reshape(-1, MRAM_WORD_BYTES))
+    form = job.fields.get("weight_format", WeightFormat.INT8)
     for group, channels in enumerate(job.channels):
         parts.append(encode_parameters(*channels, config))
         if job.tiles:
-            parts.extend(encode_tile(tile) for tile in job.tiles[group])
+            parts.extend(encode_tile(tile, form) for tile in job.tiles[group])
     return np.concatenate(parts)
 
 
@@ -164,14 +167,6 @@ def encode_parameters(
         flat[4 * at : 4 * (at + rows)] = raw.view(np.uint8)
     flat[8 * rows : 8 * rows + len(shift)] = np.asarray(shift, np.int8).view(np.uint8)
     return words
-
-
-def encode_tile(tile: NDArray[np.int8]) -> Words:
-    """A tile of ``(lanes, rows)`` weights, lane after lane, padded to whole words."""
-    raw = np.ascontiguousarray(tile).view(np.uint8).reshape(-1)
-    words = np.zeros(-(-raw.size // MRAM_WORD_BYTES) * MRAM_WORD_BYTES, np.uint8)
-    words[: raw.size] = raw
-    return words.reshape(-1, MRAM_WORD_BYTES)
 
 
 END_WORDS = encode_descriptor({"operation": Operation.END})
