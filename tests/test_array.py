@@ -13,6 +13,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import ECP5, SMALL
 from hdl.engine.array import MacArray, TileWord
+from hdl.engine.descriptor import WeightFormat
 from models.engine.datapath import array_operands, array_sums, load_tile
 from verif.formal import prove
 from verif.sim import simulate
@@ -112,11 +113,24 @@ class TileHandshake(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = MacArray(self.config)
-        words = -(-self.config.lanes // self.config.lanes_per_word)
-        index, owed = Signal(range(words + 1)), Signal(2)
+        lanes, per_word = self.config.lanes, self.config.lanes_per_word
+        index, owed = Signal(range(lanes + 1)), Signal(2)
+        # All words of a tile have one format.
+        chosen, held = Signal(WeightFormat), Signal(WeightFormat)
+        m.d.comb += chosen.eq(Mux(index == 0, self.tile.p.weight_format, held))
+        m.d.sync += held.eq(chosen)
+        words = Signal(range(lanes + 1))
+        with m.Switch(chosen):
+            with m.Case(WeightFormat.INT4):
+                m.d.comb += words.eq(-(-lanes // (2 * per_word)))
+            with m.Case(WeightFormat.INT2):
+                m.d.comb += words.eq(-(-lanes // (4 * per_word)))
+            with m.Default():
+                m.d.comb += words.eq(-(-lanes // per_word))
         swap, completed = Signal(), Signal()
         wiring.connect(m, flipped(self.tile), array.tile)
         m.d.comb += [
+            array.tile.p.weight_format.eq(chosen),
             array.tile.p.ones.eq(self.tile.p.ones & (index == 0)),
             array.tile.p.last.eq(self.tile.p.last | array.tile.p.ones | (index == words - 1)),
             swap.eq(self.want_swap & array.full),
@@ -127,6 +141,7 @@ class TileHandshake(wiring.Component):
         with m.If(array.tile.valid & array.tile.ready):
             m.d.sync += index.eq(Mux(completed, 0, index + 1))
         m.d.sync += owed.eq(owed + completed - swap)
+        m.d.sync += Assert((index == 0) | (index < words), "words behind the tile")
         m.d.sync += Assert(owed == array.full, "a tile was lost, or swapped in twice")
         return m
 

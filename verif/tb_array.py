@@ -9,6 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.array import SUM_BITS
+from hdl.engine.descriptor import WeightFormat
 from models.engine.datapath import array_operands, array_sums, load_tile
 from models.fixedpoint import IntArray
 from verif.bench import log_uniform, parameters, start
@@ -19,11 +20,19 @@ EPISODE_CYCLES = 150
 MIN_EVENTS = 20
 FULL_RATE_STEPS = 100
 OPERAND_BITS = 9
-WEIGHT_BITS = 8
+WEIGHT_BITS = {
+    WeightFormat.INT8: 8,
+    WeightFormat.INT4: 4,
+    WeightFormat.INT2: 2,
+    WeightFormat.INT16: 8,
+}
+"""Of a weight in the stream; a tile of INT16 is one of three tiles of int8."""
 CORNER_PROBABILITY = 0.2
 ONES_PROBABILITY = 0.2
 
-ONES = 1 << (8 * MRAM_WORD_BYTES)
+FORMAT = 8 * MRAM_WORD_BYTES
+"""Lowest bit of `TileWord.weight_format`."""
+ONES = 1 << (FORMAT + 2)
 """`TileWord.ones`"""
 LAST = ONES << 1
 """`TileWord.last`"""
@@ -36,6 +45,7 @@ class Tile:
     words: list[int]
     lanes: IntArray
     ones: bool
+    weight_format: WeightFormat
 
 
 @dataclass(frozen=True)
@@ -64,13 +74,17 @@ class Stimulus:
     def tile(self) -> Tile:
         """A tile that fills all lanes, fewer, or, without data, sets them to one."""
         config, rng = self.config, self.rng
-        most = -(-config.lanes // config.lanes_per_word)
+        weight_format = list(WEIGHT_BITS)[int(rng.integers(len(WEIGHT_BITS)))]
+        bits = WEIGHT_BITS[weight_format]
+        lanes_per_word = config.lanes_per_word * 8 // bits
+        most = -(-config.lanes // lanes_per_word)
         ones = bool(rng.random() < ONES_PROBABILITY)
         count = 1 if ones else int(rng.integers(1, most + 1))
-        lanes = self.values(WEIGHT_BITS, (count * config.lanes_per_word, config.rows))
-        words = [pack(word, WEIGHT_BITS) | ones * ONES for word in lanes.reshape(count, -1)]
+        lanes = self.values(bits, (count * lanes_per_word, config.rows))
+        flags = ones * ONES | weight_format.value << FORMAT
+        words = [pack(word, bits) | flags for word in lanes.reshape(count, -1)]
         words[-1] |= LAST
-        return Tile(words, lanes, ones)
+        return Tile(words, lanes, ones, weight_format)
 
     def step(self) -> Step:
         """Operands; those of lanes and window have nothing to do with one another."""
@@ -162,6 +176,7 @@ class Bench:
         if self.word == len(tile.words):
             self.shadow = load_tile(self.shadow, tile.lanes, ones=tile.ones)
             self.seen["ones"] += tile.ones
+            self.seen[tile.weight_format.name] += not tile.ones
             self.seen["full tile"] += not tile.ones and len(tile.lanes) >= lanes
             self.seen["partial tile"] += not tile.ones and len(tile.lanes) < lanes
             self.full, self.word, self.tile = True, 0, self.stimulus.tile()
@@ -202,7 +217,7 @@ async def matches_model(dut) -> None:
     if config.lanes <= config.lanes_per_word:  # every tile is one word and fills all lanes
         del seen["partial tile"], seen["pause within a tile"]
     assert min(seen.values()) >= MIN_EVENTS, "something hardly happened"
-    full_scale = config.lanes << (OPERAND_BITS - 1 + WEIGHT_BITS - 1)
+    full_scale = config.lanes << (OPERAND_BITS - 1 + 8 - 1)
     assert bench.largest > full_scale // 2, "all sums are small"
 
 

@@ -5,9 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.engine.descriptor import WeightFormat
 from hdl.engine.fetch import OPERAND
 
 __all__ = ["SUM_BITS", "MacArray", "TileWord"]
+
+PACKINGS = {WeightFormat.INT4: 1, WeightFormat.INT2: 2}
+"""Binary logarithm of how many weights take the place of one of int8, where it is not one."""
 
 SUM_BITS = 9 + 8 + 4
 """Sum of up to 16 products of a 9-bit operand and an 8-bit weight.
@@ -20,7 +24,10 @@ class TileWord(data.Struct):
     """A piece of a weight tile on its way into the shadow registers."""
 
     data: 8 * MRAM_WORD_BYTES
-    """``16 // rows`` lanes of ``rows`` weights, array row 0 first."""
+    """``16 // rows`` lanes of ``rows`` weights, array row 0 first; twice as many lanes of int4 and
+    four times as many of int2, the earlier weight in the lower bits."""
+    weight_format: WeightFormat
+    """Of all words of a tile; INT16 is loaded as INT8, tile by tile."""
     ones: 1
     """Ignore `data`, set every weight of the tile to one."""
     last: 1
@@ -36,7 +43,8 @@ class MacArray(wiring.Component):
     Members
     -------
     tile : In(stream.Signature(TileWord))
-        The next tile, lane after lane.  Ready unless a complete tile waits to be swapped in.
+        The next tile, lane after lane; weights of fewer bits are extended to int8.  Ready unless a
+        complete tile waits to be swapped in.
     full : Out(1)
         A complete tile waits.
     load : In(1)
@@ -77,7 +85,7 @@ class MacArray(wiring.Component):
         """Build weights, operands and adder trees."""
         m = Module()
         config = self.config
-        rows, lanes, per_word = config.rows, config.lanes, config.lanes_per_word
+        rows, lanes = config.rows, config.lanes
 
         def weights(name):
             return [
@@ -87,7 +95,9 @@ class MacArray(wiring.Component):
 
         shadow, active = weights("shadow"), weights("active")
         tile = self.tile.p
-        index = Signal(range(-(-lanes // per_word) + 1))
+        index = Signal(range(-(-lanes // config.lanes_per_word) + 1))
+        unpacked = self._unpacked_weights(m)
+        words = [self._word_of(m, lane) for lane in range(lanes)]
         m.d.comb += self.tile.ready.eq(~self.full | self.swap)
         with m.If(self.swap):
             m.d.sync += self.full.eq(0)
@@ -100,11 +110,9 @@ class MacArray(wiring.Component):
                     m.d.sync += [shadow[r][lane].eq(1) for lane in range(lanes)]
             with m.Else():
                 for lane in range(lanes):
-                    start = lane % per_word * rows
-                    with m.If(index == lane // per_word):
+                    with m.If(index == words[lane]):
                         for r in range(rows):
-                            byte = tile.data[8 * (start + r) : 8 * (start + r + 1)]
-                            m.d.sync += shadow[r][lane].eq(byte)
+                            m.d.sync += shadow[r][lane].eq(unpacked[lane % len(unpacked)][r])
 
         lane_operands = [Signal(OPERAND, name=f"lane_{lane}") for lane in range(lanes)]
         windowed = Signal()
@@ -131,10 +139,49 @@ class MacArray(wiring.Component):
         m.d.sync += [
             Assert(~self.swap | self.full, "swapped in a tile that is not complete"),
             Assert(~self.swap | self.load, "swapped in a tile without operands"),
-            Assert(~loading | (index < -(-lanes // per_word)), "a tile longer than the array"),
+            Assert(~loading | tile.ones | (index <= words[-1]), "a tile longer than the array"),
             Assert(
                 ~(loading & tile.ones) | (tile.last & (index == 0)),
                 "a tile of ones is a single word",
             ),
         ]
         return m
+
+    def _unpacked_weights(self, m: Module) -> list[list[Signal]]:
+        """Weights of a word, by lane and row, extended to int8.
+
+        Of as many lanes as a word of the narrowest format holds: a lane takes those of its number
+        modulo their count, whatever the format, which leaves no choice to each lane.
+        """
+        tile, rows, per_word = self.tile.p, self.config.rows, self.config.lanes_per_word
+        period = per_word << max(PACKINGS.values())
+        result = []
+        for lane in range(min(self.config.lanes, period)):
+            weights = []
+            for r in range(rows):
+                weight = Signal(signed(8), name=f"unpacked_{lane}_{r}")
+                with m.Switch(tile.weight_format):
+                    for weight_format, packing in PACKINGS.items():
+                        at = lane % (per_word << packing) * rows + r
+                        with m.Case(weight_format):
+                            m.d.comb += weight.eq(
+                                tile.data.word_select(at, 8 >> packing).as_signed()
+                            )
+                    with m.Default():
+                        at = lane % per_word * rows + r
+                        m.d.comb += weight.eq(tile.data.word_select(at, 8))
+                weights.append(weight)
+            result.append(weights)
+        return result
+
+    def _word_of(self, m: Module, lane: int) -> Signal:
+        """Index of the word of a tile that holds the weights of ``lane``."""
+        per_word = self.config.lanes_per_word
+        word = Signal(range(-(-self.config.lanes // per_word) + 1), name=f"word_of_{lane}")
+        with m.Switch(self.tile.p.weight_format):
+            for weight_format, packing in PACKINGS.items():
+                with m.Case(weight_format):
+                    m.d.comb += word.eq(lane // (per_word << packing))
+            with m.Default():
+                m.d.comb += word.eq(lane // per_word)
+        return word
