@@ -5,7 +5,7 @@
 from dataclasses import asdict, replace
 
 import pytest
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, flipped
 from amaranth.sim import Simulator
@@ -79,6 +79,7 @@ def drain(job, pixels, channel):
     """Words ``(bank, address, bytes)`` of a job whose channels are all alike, without stalls."""
     unit = Drain(SMALL)
     count = (job["groups_last"] + 1) * (job["out_h_last"] + 1) * (job["out_w_last"] + 1)
+    count *= 2 if job.get("wide_out") else 1
     words, releases = [], []
 
     async def testbench(ctx):
@@ -179,6 +180,117 @@ def test_addition(previous, latest, expected):
     assert words == [(0, 0, [expected] * 4)]
 
 
+def test_subtraction_rounds_before_it_subtracts():
+    """In eighths: a is 0, and b is 1/2 or -1/2 of the common scale, which round away from zero."""
+    halves = {
+        "drain": DrainMode.SUBTRACT, "left_shift": 0,
+        "a_multiplier": 1 << 30, "a_shift": 0, "b_multiplier": 1 << 30, "b_shift": -1,
+        "groups_last": 0, "out_h_last": 0, "out_w_last": 3,
+    }  # fmt: skip
+    channel = {"bias": 0, "multiplier": 1 << 30, "shift": 1}
+    pixels = [pixel(previous=0, latest=latest) for latest in (2, -2, 6, -6)]
+    # SRDHM gives 1, -1, 3, -3, then the second rounding 1, -1, 2, -2.
+    results = [words[0] for *_, words in drain(halves, pixels, channel)]
+    assert results == [-1, 1, -2, 2]
+    # Half of a, which SRDHM rounds up, less nothing: 1, 0, -1.
+    pixels = [pixel(previous=previous) for previous in (1, -1, -3, 3)]
+    results = [words[0] for *_, words in drain(halves, pixels, channel)]
+    assert results == [1, 0, -1, 2]
+
+
+@pytest.mark.parametrize(
+    ("previous", "latest", "expected"),
+    [(-255, -255, 65025 >> 9), (-256, 255, -128), (255, -1, 0), (7, 0, 0), (-256, -256, 127)],
+)
+def test_product(previous, latest, expected):
+    """``total`` is not looked at; the results are 2**-9 of the products."""
+    channel = {"bias": 0, "multiplier": 1 << 30, "shift": -8}
+    words = drain(
+        {"drain": DrainMode.MULTIPLY, **ONE_PIXEL},
+        [pixel(total=99, previous=previous, latest=latest)],
+        channel,
+    )
+    assert words == [(0, 0, [expected] * 4)]
+
+
+BY_SIGN = {
+    "a_multiplier": 1 << 30, "a_shift": 1, "b_multiplier": 1 << 30, "b_shift": -2, **ONE_PIXEL,
+}  # fmt: skip
+"""Once for values >= 0, an eighth for the others."""
+
+ANYTHING = {"bias": 999, "multiplier": 12345678, "shift": 3}
+"""Parameters that do not count."""
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"), [(0, 0), (100, 100), (-100, -13), (-1, 0), (1 << 33 | 5, 5)]
+)
+def test_leaky(total, expected):
+    words = drain({"drain": DrainMode.LEAKY, **BY_SIGN}, [pixel(total=total, latest=77)], ANYTHING)
+    assert words == [(0, 0, [expected] * 4)]
+
+
+@pytest.mark.parametrize(
+    ("value", "product", "expected"), [(0, 999, 0), (100, 999, 100), (-100, 800, 100), (-1, -8, -1)]
+)
+def test_prelu(value, product, expected):
+    words = drain(
+        {"drain": DrainMode.PRELU, **BY_SIGN},
+        [pixel(total=55, previous=value, latest=product)],
+        ANYTHING,
+    )
+    assert words == [(0, 0, [expected] * 4)]
+
+
+WIDE = {"wide_out": 1, "out_min": -32768, "out_max": 32767}
+
+
+def test_int16_takes_two_words_a_pixel():
+    """Two groups of two pixels: low bytes, then high bytes, behind them those of the next group."""
+    job = {
+        "drain": DrainMode.SCALE, "groups_last": 1, "out_h_last": 0, "out_w_last": 1,
+        "out_base": 10, "out_row0": 2, "out_pixel_step": 4, **WIDE,
+    }  # fmt: skip
+    identity = {"bias": 0, "multiplier": 1 << 30, "shift": 1}
+    words = drain(job, [pixel(total=x) for x in (0x102, -2, -40000, 0x7F80)], identity)
+    assert words == [
+        (2, 10, [2] * 4), (2, 11, [1] * 4), (2, 14, [-2] * 4), (2, 15, [-1] * 4),
+        (2, 12, [0] * 4), (2, 13, [-128] * 4), (2, 16, [-128] * 4), (2, 17, [127] * 4),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("total", "bias", "shift", "expected"),
+    [
+        (-(1 << 39), 0, -24, -(1 << 14)),
+        ((1 << 39) - 1, (1 << 31) - 1, -24, (1 << 14) + (1 << 6)),
+        (3, 0, 0, 2),
+        (-3, 0, 0, -1),
+        (1 << 33, 0, 0, 0),  # of 2**32, the low 32 bits
+    ],
+)
+def test_one_rounding_of_40_bits(total, bias, shift, expected):
+    """Halves."""
+    job = {"drain": DrainMode.SCALE, "single_rounding": 1, **ONE_PIXEL, **WIDE}
+    channel = {"bias": bias, "multiplier": 1 << 14, "shift": shift}
+    (low, high) = drain(job, [pixel(total=total)], channel)
+    assert (low[2][0] & 0xFF) + 256 * high[2][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ({"drain": DrainMode.MULTIPLY, "wide_in": 1}, "two operands of int16"),
+        ({"drain": DrainMode.LEAKY, "single_rounding": 1}, "a mode that has no single rounding"),
+        ({"single_rounding": 1}, "a multiplier of more than fifteen bits"),
+    ],
+)
+def test_impossible_jobs_are_caught(job, message):
+    channel = {"bias": 0, "multiplier": 1 << 15, "shift": 0}
+    with pytest.raises(AssertionError, match=message):
+        drain({**job, **ONE_PIXEL}, [pixel(), pixel()], channel)
+
+
 def test_start_while_busy_is_caught():
     unit = Drain(SMALL)
 
@@ -215,7 +327,8 @@ class FreeDrain(wiring.Component):
                 "valid": In(1),
                 "parameters_full": In(1),
                 "ready": In(1),
-                "adding": In(1),
+                "mode": In(3),
+                "wide": In(1),
                 "width_last": In(2),
             }
         )
@@ -224,7 +337,8 @@ class FreeDrain(wiring.Component):
         m = Module()
         m.submodules.drain = drain = Drain(self.config)
         m.d.comb += [
-            drain.job.drain.eq(Mux(self.adding, DrainMode.ADD, DrainMode.SCALE)),
+            drain.job.drain.eq(self.mode),
+            drain.job.wide_out.eq(self.wide),
             drain.job.out_w_last.eq(self.width_last),
             drain.i.valid.eq(self.valid),
             drain.parameters_full.eq(self.parameters_full),

@@ -11,15 +11,15 @@ import numpy as np
 from cocotb.triggers import RisingEdge, gather
 
 from hdl.config import ChipConfig
-from hdl.engine.descriptor import Drain
-from models.engine.datapath import OutputWalk
+from models.engine.drain import OutputWalk
 from verif.bench import parameters, start
-from verif.drain_jobs import DrainJob, random_walk
+from verif.drain_jobs import KINDS, STYLES, DrainJob, Style, random_walk
 from verif.stream import StreamSink, StreamSource
 
-JOBS = 120
 MIN_EVENTS = 20
-MIN_IN_RANGE = 0.25
+MIN_OUTPUTS = 5
+"""Of each kind of job: clamped to either end, and within on either side of the zero point."""
+MIN_IN_RANGE = 0.15
 FULL_RATE_PIXELS = 20
 
 STATE = [
@@ -77,6 +77,7 @@ class Bench:
             assert dut.busy.value == (self.remaining > 0)
             if self.remaining == 0:
                 left = [dut.drain[name].value for name in STATE]
+                assert dut.drain.writer.high.value == 0
                 assert not any(left), f"{dict(zip(STATE, left, strict=True))} after the last word"
             moved = self.sink.port.transfers()
             assert self.remaining > 0 or dut.write__word__valid.value == 0
@@ -88,7 +89,8 @@ class Bench:
             seen["pixel waits"] += dut.i__valid.value == 1 and dut.i__ready.value == 0
             seen["pixel missing"] += self.remaining > 0 and dut.i__valid.value == 0
             seen["word waits"] += dut.write__word__valid.value == 1 and not moved
-            seen["queue full"] += inside.word_valid.value == 1 and inside.queue_ready.value == 0
+            full = inside.writer.i__ready.value == 0
+            seen["queue full"] += inside.word_valid.value == 1 and full
             seen["parameters missing"] += missing and dut.i__valid.value == 1
             seen["sum without parameters"] += missing and inside.sums_valid.value == 1
             seen["second operand without parameters"] += missing and inside.operand_b.value == 1
@@ -102,7 +104,7 @@ class Bench:
         await RisingEdge(dut.clk)
         dut.start.value = 0
         _, received = await gather(
-            self.pixels.send(job.pixels), self.sink.receive(len(job.words), signed=False)
+            self.pixels.send(job.stimulus.pixels()), self.sink.receive(len(job.words), signed=False)
         )
         assert [self.unpack(raw) for raw in received] == job.words
         dut.job.value = int.from_bytes(self.rng.bytes(len(dut.job) // 8), "little")
@@ -117,16 +119,38 @@ class Bench:
         return raw & 3, (raw >> 2) & ((1 << bits) - 1), octets & ((1 << 8 * rows) - 1)
 
 
+def random_jobs(rng: np.random.Generator, config: ChipConfig) -> list[DrainJob]:
+    """Every kind in every style, in any order."""
+    combinations = [(kind, style) for kind in KINDS for style in STYLES]
+    return [
+        DrainJob.draw(rng, config, kind, random_walk(rng, kind, style), style)
+        for kind, style in (combinations[i] for i in rng.permutation(len(combinations)))
+    ]
+
+
 def check_coverage(jobs: list[DrainJob], seen: Counter[str]) -> float:
-    """Fail if outputs are mostly clamped, or a kind of stall is missing."""
-    in_range = np.concatenate(
-        [(job.activations > job.output.minimum) & (job.activations < job.output.maximum)
-         for job in jobs]
-    )  # fmt: skip
-    assert in_range.mean() > MIN_IN_RANGE, "most outputs are clamped"
+    """Fail if outputs of some kind are mostly clamped or never, or a kind of stall is missing."""
+    shares = []
+    for kind in KINDS:
+        counts: Counter[str] = Counter()
+        for job in jobs:
+            if job.kind == kind:
+                output, results = job.output, job.stimulus.activations.astype(np.int64)
+                inside = (results > output.minimum) & (results < output.maximum)
+                counts["outputs"] += results.size
+                counts["inside"] += int(inside.sum())
+                counts["minimum"] += int((results == output.minimum).sum())
+                counts["maximum"] += int((results == output.maximum).sum())
+                counts["below zero"] += int((inside & (results < output.zero_point)).sum())
+                counts["above zero"] += int((inside & (results > output.zero_point)).sum())
+        assert min(counts.values()) >= MIN_OUTPUTS, f"{kind}: {dict(counts)}"
+        shares.append(counts["inside"] / counts["outputs"])
+    assert len(shares) == len(KINDS)
+    assert min(shares) > MIN_IN_RANGE, f"most outputs are clamped: {shares}"
     assert min(seen.values()) >= MIN_EVENTS, f"something hardly happened: {dict(seen)}"
-    assert any(len(job.words) == job.walk.groups > 1 for job in jobs), "no group of one pixel"
-    return float(in_range.mean())
+    sizes = [(job.walk.groups, job.walk.height * job.walk.width) for job in jobs]
+    assert any(groups > 1 and pixels == 1 for groups, pixels in sizes), "no groups of one pixel"
+    return float(np.mean(shares))
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -134,14 +158,11 @@ async def jobs_match_model(dut) -> None:
     """Jobs of all modes one after another, everything stalls: words, order, addresses, releases."""
     bench = Bench(dut)
     rng, config = bench.rng, bench.config
-    modes = rng.permutation(
-        np.resize([Drain.SCALE.value, Drain.AVERAGE.value, Drain.ADD.value], JOBS)
-    )
-    jobs = [DrainJob.draw(rng, config, Drain(int(mode)), random_walk(rng)) for mode in modes]
+    jobs = random_jobs(rng, config)
     await bench.start()
     # The loader runs ahead into the parameters of later jobs, and so does this.
     feeding = cocotb.start_soon(
-        bench.channels.send(word for job in jobs for word in job.channels.words())
+        bench.channels.send(word for job in jobs for word in job.stimulus.channels.words())
     )
     for job in jobs:
         for stalls in bench.stalls:
@@ -154,31 +175,34 @@ async def jobs_match_model(dut) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def keeps_the_stated_rate(dut) -> None:
-    """Without stalls: cycles a pixel in each mode, and cycles to the first word."""
+    """Without stalls: cycles a pixel of each kind, and cycles to the first word."""
     bench = Bench(dut)
     config, latency = bench.config, parameters()["latency"]
     slices = config.rows // config.requantizers
     await bench.start()
-    for mode, turns in ((Drain.SCALE, 1), (Drain.AVERAGE, 1), (Drain.ADD, 3)):
+    for kind in KINDS:
         walk = OutputWalk(
             groups=1, height=1, width=FULL_RATE_PIXELS, base=0, row0=0, row_words=0,
-            pixel_step=1, row_step=1,
+            pixel_step=2, row_step=1, wide=kind.wide,
         )  # fmt: skip
-        job = DrainJob.draw(bench.rng, config, mode, walk)
-        await bench.channels.send(job.channels.words())
+        job = DrainJob.draw(bench.rng, config, kind, walk, Style())
+        await bench.channels.send(job.stimulus.channels.words())
         running = cocotb.start_soon(bench.run(job))
         await RisingEdge(dut.start)
         await RisingEdge(dut.clk)
+        # One word a cycle leaves, and int16 has two a pixel.
+        words = 2 if kind.wide else 1
+        interval = max(kind.turns * slices, words)
         first = last = 0
-        for cycle in range(FULL_RATE_PIXELS * turns * slices + 2 * latency + slices):
+        for cycle in range(FULL_RATE_PIXELS * interval + 2 * latency + slices):
             await RisingEdge(dut.clk)
             if bench.sink.port.transfers():
                 first, last = first or cycle, cycle
         await running
-        gained = (FULL_RATE_PIXELS - 1) * turns * slices - (last - first)
-        if mode == Drain.ADD:
+        gained = (FULL_RATE_PIXELS - 1) * interval + words - 1 - (last - first)
+        if kind.turns > 1:
             # The first sum finds the pipeline filling, so its word may be a cycle late.
-            assert first <= 2 * latency + turns * slices
+            assert first <= 2 * latency + kind.turns * slices
             assert gained in (0, 1)
         else:
             assert first == latency + slices - 1

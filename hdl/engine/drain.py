@@ -1,34 +1,24 @@
 """From accumulators to activations: requantisation, element-wise sums, output addresses."""
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, enum, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2, exact_log2
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, flipped
+from amaranth.utils import ceil_log2
 
 from hdl.arith import clamp
-from hdl.config import ACT_BANKS, ChipConfig
+from hdl.config import ChipConfig
 from hdl.engine.accumulators import accumulated
 from hdl.engine.descriptor import Descriptor
 from hdl.engine.descriptor import Drain as DrainMode
 from hdl.engine.parameters import ChannelParameters
-from hdl.engine.requantizer import Requantizer
+from hdl.engine.requantizer import REDUCED_BITS, Requantizer
+from hdl.engine.writer import BankWrite, OutputWriter
 
 __all__ = ["BankWrite", "Drain"]
 
 
-class BankWrite(wiring.Signature):
-    """One word on its way to an activation bank; of its bytes, those whose mask bit is set."""
-
-    def __init__(self, config: ChipConfig):
-        word = data.StructLayout(
-            {
-                "bank": unsigned(2),
-                "address": unsigned(config.bank_address_bits),
-                "data": unsigned(8 * config.rows),
-                "mask": unsigned(config.rows),
-            }
-        )
-        super().__init__({"word": Out(stream.Signature(word))})
+OPERAND_BITS = 9
+"""An int8 less its zero point."""
 
 
 class Slot(enum.Enum, shape=unsigned(2)):
@@ -40,11 +30,28 @@ class Slot(enum.Enum, shape=unsigned(2)):
     OUT = 3
 
 
+def small_product(a: Value, b: Value) -> Value:
+    """Multiply the low `OPERAND_BITS` of both, signed, without a multiplier of the FPGA.
+
+    Written as the sum of its partial products, so that synthesis does not spend one a requantiser
+    on so few bits.
+    """
+    a, b = (x[:OPERAND_BITS].as_signed() for x in (a, b))
+    partial = [Mux(b[i], a, 0) << i for i in range(OPERAND_BITS)]
+    return sum(partial[:-1], Const(0)) - partial[-1]
+
+
 class Drain(wiring.Component):
     """Rescales finished pixels, ``requantizers`` channels a cycle, and writes them back.
 
-    An addition takes three turns through the same requantisers: both operands, then their sum;
-    sums go first, so turns of consecutive words interleave.
+    `hdl.engine.descriptor.Drain` lists the modes.  Bias, multiplier and shift are those of the
+    channel; but for the operands of sums and for the two signs of LEAKY and PRELU, which take no
+    bias and the descriptor's ``a_multiplier`` and so on.  All of it works in ``int32``, on the low
+    32 bits of a total, except SCALE with ``single_rounding``.
+
+    A sum or difference takes three turns through the same requantisers: both operands, then the
+    result; results go first, so turns of consecutive words interleave.  The other modes take one.
+    Operands of two passes are 9 bits each; what they become may be int16, they may not.
 
     Members
     -------
@@ -70,9 +77,6 @@ class Drain(wiring.Component):
     LATENCY = 6
     """Cycles from a pixel to its word, if ``requantizers == rows`` and nothing is added."""
 
-    WRITE_DEPTH = 4
-    """Words that wait for their bank to be free of reads."""
-
     def __init__(self, config: ChipConfig):
         self.config = config
         self.slices = config.rows // config.requantizers
@@ -92,11 +96,16 @@ class Drain(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """Build issue, pipeline, assembly and write queue."""
+        """Build issue, pipeline and assembly."""
         m = Module()
         job, lanes, slices = self.job, self.config.requantizers, self.slices
-        adding = Signal()
-        m.d.comb += adding.eq(job.drain == DrainMode.ADD)
+        is_mode = {mode: Signal(name=f"is_{mode.name.lower()}") for mode in DrainMode}
+        adding, by_sign = Signal(), Signal()
+        m.d.comb += [
+            *(signal.eq(job.drain == mode) for mode, signal in is_mode.items()),
+            adding.eq(is_mode[DrainMode.ADD] | is_mode[DrainMode.SUBTRACT]),
+            by_sign.eq(is_mode[DrainMode.LEAKY] | is_mode[DrainMode.PRELU]),
+        ]
 
         units = [Requantizer() for _ in range(lanes)]
         advance = Signal()
@@ -146,24 +155,36 @@ class Drain(wiring.Component):
                 return value
 
             channel = self.channels[i]
-            operand = Signal(signed(9), name=f"operand_{i}")
+            total, latest, previous = pick(p.total), pick(p.latest), pick(p.previous)
+            value = Signal(signed(32), name=f"value_{i}")  # of one pass, or the first of two
+            second = Signal(name=f"second_{i}")  # of the two scales
+            operand = Signal(signed(32), name=f"operand_{i}")
+            product = Signal(signed(2 * OPERAND_BITS), name=f"product_{i}")
             m.d.comb += [
-                operand.eq(Mux(operand_b, pick(p.latest), pick(p.previous))),
-                unit.average.eq(job.drain == DrainMode.AVERAGE),
+                value.eq(Mux(is_mode[DrainMode.LEAKY], total, previous)),
+                second.eq(Mux(adding, operand_b, value < 0)),
+                operand.eq(Mux(second & ~is_mode[DrainMode.LEAKY], latest, value)),
+                product.eq(small_product(previous, latest)),
+                unit.average.eq(is_mode[DrainMode.AVERAGE]),
+                unit.single.eq(job.single_rounding),
             ]
-            with m.If(adding & ~sums_valid):
+            with m.If((adding & ~sums_valid) | by_sign):
                 m.d.comb += [
-                    unit.value.eq(operand << job.left_shift),
-                    unit.multiplier.eq(Mux(operand_b, job.b_multiplier, job.a_multiplier)),
-                    unit.shift.eq(Mux(operand_b, job.b_shift, job.a_shift)),
+                    unit.value.eq((operand << job.left_shift)[:32].as_signed()),
+                    unit.multiplier.eq(Mux(second, job.b_multiplier, job.a_multiplier)),
+                    unit.shift.eq(Mux(second, job.b_shift, job.a_shift)),
                 ]
             with m.Else():
                 m.d.comb += [
-                    unit.value.eq(Mux(adding, sums[i], pick(p.total)[:32].as_signed())),
+                    unit.value.eq(total),
                     unit.bias.eq(channel.bias),
                     unit.multiplier.eq(channel.multiplier),
                     unit.shift.eq(channel.shift),
                 ]
+                with m.If(is_mode[DrainMode.MULTIPLY]):
+                    m.d.comb += unit.value.eq(product)
+                with m.If(adding):
+                    m.d.comb += unit.value.eq(sums[i])
 
         # --- pipeline of slots beside the requantisers --------------------------------------------
         slots = [Signal(Slot, name=f"slot_{i}") for i in range(Requantizer.LATENCY)]
@@ -178,86 +199,48 @@ class Drain(wiring.Component):
                 m.d.sync += [h.eq(u.scaled) for h, u in zip(held, units, strict=True)]
             with m.If(slots[-1] == Slot.B):
                 m.d.sync += sums_valid.eq(1)
-                m.d.sync += [s.eq(h + u.scaled) for s, h, u in zip(sums, held, units, strict=True)]
+                minus = is_mode[DrainMode.SUBTRACT]
+                m.d.sync += [
+                    s.eq(h + (u.scaled ^ minus.replicate(32)).as_signed() + minus)
+                    for s, h, u in zip(sums, held, units, strict=True)
+                ]
 
         # --- zero point, clamp, assembly of a word ----------------------------------------------
         activations = []
         for i, unit in enumerate(units):
-            activation = Signal(signed(8), name=f"activation_{i}")
+            activation = Signal(signed(16), name=f"activation_{i}")
             offset = Signal(signed(32), name=f"offset_{i}")  # wraps, as in TFLM
             m.d.comb += [
                 offset.eq(unit.scaled + job.out_zero_point),
                 activation.eq(clamp(offset, job.out_min, job.out_max)),
             ]
             activations.append(activation)
-        word, word_valid = Signal(8 * self.config.rows), Signal()
+        m.submodules.writer = writer = OutputWriter(self.config)
+        wiring.connect(m, writer.write, flipped(self.write))
+        word, word_valid = Signal(writer.i.payload.shape()), Signal()
         assembled = Signal(range(max(slices, 2)))
-        queue_ready = Signal()
         # A sum that waits for its group's parameters stops everything, or the next one would
         # overwrite it.
-        m.d.comb += advance.eq((~word_valid | queue_ready) & ~(sums_valid & ~self.parameters_full))
+        m.d.comb += [
+            advance.eq((~word_valid | writer.i.ready) & ~(sums_valid & ~self.parameters_full)),
+            writer.start.eq(self.start),
+            writer.job.eq(job),
+            writer.i.valid.eq(word_valid),
+            writer.i.payload.eq(word),
+            self.busy.eq(writer.busy),
+        ]
         with m.If(advance):
             m.d.sync += word_valid.eq(0)
             with m.If(slots[-1] == Slot.OUT):
-                shifted = Cat(word, *activations)[-8 * self.config.rows :]
+                for half, octets in (
+                    (word.low, [activation[:8] for activation in activations]),
+                    (word.high, [activation[8:] for activation in activations]),
+                ):
+                    m.d.sync += half.eq(Cat(half, *octets)[-8 * self.config.rows :])
                 m.d.sync += [
-                    word.eq(shifted),
                     word_valid.eq(assembled == slices - 1),
                     assembled.eq(Mux(assembled == slices - 1, 0, assembled + 1)),
                 ]
-
-        # --- where a word goes ------------------------------------------------------------------
-        group, out_y, out_x = Signal(10), Signal(12), Signal(12)
-        row, column = Signal(14), Signal(16)
-        address, line_end, image_end = Signal(16), Signal(), Signal()
-        m.d.comb += [
-            address.eq(
-                job.out_base + (row >> exact_log2(ACT_BANKS)) * job.out_row_words + column + group
-            ),
-            line_end.eq(out_x == job.out_w_last),
-            image_end.eq(line_end & (out_y == job.out_h_last)),
-        ]
-        target = self.write.word
-        entry = Signal(
-            data.StructLayout(
-                {name: target.p[name].shape() for name in ("bank", "address", "data")}
-            )
-        )
-        m.submodules.queue = queue = fifo.SyncFIFO(
-            width=len(entry.as_value()), depth=self.WRITE_DEPTH
-        )
-        m.d.comb += [
-            entry.bank.eq(row),
-            entry.address.eq(address),
-            entry.data.eq(word),
-            queue.w_data.eq(entry),
-            queue.w_en.eq(word_valid & advance),
-            queue_ready.eq(queue.w_rdy),
-            target.valid.eq(queue.r_rdy),
-            Cat(target.p.bank, target.p.address, target.p.data).eq(queue.r_data),
-            target.p.mask.eq(~0),
-            queue.r_en.eq(self.write.word.ready),
-        ]
-        written_all = Signal(init=1)
-        m.d.comb += self.busy.eq(~written_all | queue.r_rdy)
-        with m.If(self.start):
-            m.d.sync += [
-                group.eq(0), out_y.eq(0), out_x.eq(0),
-                row.eq(job.out_row0), column.eq(0), written_all.eq(0),
-            ]  # fmt: skip
-        with m.Elif(word_valid & advance):
-            with m.If(image_end):
-                m.d.sync += [
-                    group.eq(group + 1), out_y.eq(0), out_x.eq(0),
-                    row.eq(job.out_row0), column.eq(0), written_all.eq(group == job.groups_last),
-                ]  # fmt: skip
-            with m.Elif(line_end):
-                m.d.sync += [
-                    out_y.eq(out_y + 1), out_x.eq(0),
-                    row.eq(row + job.out_row_step), column.eq(0),
-                ]  # fmt: skip
-            with m.Else():
-                m.d.sync += [out_x.eq(out_x + 1), column.eq(column + job.out_pixel_step)]
 
         # --- which parameters the next OUT slot takes ---------------------------------------------
         issued_pixels_end = Signal()
@@ -307,9 +290,20 @@ class Drain(wiring.Component):
             Assert(((turn_slice - out_slice - sums_pending) & whole) == 0, "sums out of step"),
             Assert(((out_slice - outputs_pending) & whole) == 0, "outputs out of step"),
             Assert(~(sums_valid & word_valid), "a sum waits behind a word"),
-            Assert(~(word_valid & advance) | queue_ready, "a word was lost"),
+            Assert(~(writer.i.valid & writer.i.ready) | advance, "a word was written twice"),
+            Assert(~(word_valid & advance) | writer.i.ready, "a word was lost"),
             Assert(~self.release | self.parameters_full, "released missing parameters"),
             Assert(~self.i.ready | self.i.valid, "takes what is not there"),
         ]
-        m.d.sync += Assert(~self.start | ~self.busy, "job started while another one is drained")
+
+        # What the modes exclude.
+        one_pass = is_mode[DrainMode.SCALE] | is_mode[DrainMode.AVERAGE] | is_mode[DrainMode.LEAKY]
+        reduced = Cat(channel.multiplier[REDUCED_BITS:] == 0 for channel in self.channels).all()
+        wide_operands = self.busy & job.wide_in & ~one_pass
+        single = leaving & job.single_rounding
+        m.d.sync += [
+            Assert(~wide_operands, "two operands of int16"),
+            Assert(~single | is_mode[DrainMode.SCALE], "a mode that has no single rounding"),
+            Assert(~single | reduced, "a multiplier of more than fifteen bits"),
+        ]
         return m

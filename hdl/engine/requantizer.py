@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.engine.accumulators import ACCUMULATOR_BITS
 
-__all__ = ["Requantizer"]
+__all__ = ["REDUCED_BITS", "Requantizer"]
 
 FRACTION_BITS = 31
 """The multiplier is Q0.31, so the product is divided by ``2**31`` before the shift."""

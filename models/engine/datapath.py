@@ -1,27 +1,19 @@
-"""Golden model of the engine's back half: array, accumulators, drain, component by component.
+"""Golden model of the engine's multiplier array and accumulators, component by component.
 
 Shapes: ``rows`` output channels are worked on at once, ``lanes`` products are summed into each.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.engine.requantization import clamp_to_int8, requantize
-from models.fixedpoint import IntArray, multiply_by_quantized_multiplier, wrap
+from models.fixedpoint import IntArray, wrap
 
 __all__ = [
     "AccumulatorStore",
     "Finished",
-    "OperandScale",
-    "OutputRange",
-    "OutputWalk",
     "array_operands",
     "array_sums",
-    "drain_add",
-    "drain_average",
     "load_tile",
 ]
 
@@ -113,73 +105,3 @@ class AccumulatorStore:
             return None
         previous = None if old is None else wrap(old, PRODUCT_BITS)
         return Finished(total, wrap(sums, PRODUCT_BITS), previous)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputRange:
-    """Zero point of the output and the range that the fused activation leaves."""
-
-    zero_point: int
-    minimum: int
-    maximum: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperandScale:
-    """Rescaling of one operand of an addition, the same for all channels."""
-
-    multiplier: int
-    shift: int
-
-
-def drain_average(total: IntArray, count: IntArray, output: OutputRange) -> NDArray[np.int8]:
-    """``total / count``, ties away from zero, by an actual division."""
-    magnitude = (np.abs(total) + count // 2) // count
-    mean = np.sign(total) * magnitude + output.zero_point
-    return clamp_to_int8(mean, output.minimum, output.maximum)
-
-
-def drain_add(
-    operands: tuple[IntArray, IntArray],
-    scales: tuple[OperandScale, OperandScale],
-    left_shift: int,
-    output: OutputRange,
-    *,
-    bias: IntArray,
-    multiplier: IntArray,
-    shift: IntArray,
-) -> NDArray[np.int8]:
-    """Sum of two rescaled operands, itself rescaled per channel; every sum wraps in ``int32``."""
-    first, second = (
-        multiply_by_quantized_multiplier(wrap(x << left_shift), scale.multiplier, scale.shift)
-        for x, scale in zip(operands, scales, strict=True)
-    )
-    return requantize(
-        wrap(first + second), bias=bias, multiplier=multiplier, shift=shift, **vars(output)
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputWalk:
-    """Where the words of an output tensor go, in the order in which they are finished.
-
-    The steps are those of `hdl.engine.descriptor.Descriptor`; the counts are not reduced by one.
-    """
-
-    groups: int
-    height: int
-    width: int
-    base: int
-    row0: int
-    row_words: int
-    pixel_step: int
-    row_step: int
-
-    def addresses(self, *, banks: int, bank_words: int) -> Iterator[tuple[int, int]]:
-        """``(bank, word address)``: group after group, row after row, pixel after pixel."""
-        for group in range(self.groups):
-            for y in range(self.height):
-                row = self.row0 + y * self.row_step
-                line = self.base + row // banks * self.row_words + group
-                for x in range(self.width):
-                    yield row % banks, (line + x * self.pixel_step) % bank_words
