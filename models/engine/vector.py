@@ -124,16 +124,21 @@ def compute(job: VectorJob, banks: Banks, payload: bytes) -> IntArray:
     if job.function == "table":
         return np.frombuffer(payload, np.int8)[a & 0xFF].astype(np.int64)
     a = a - job.a.zero_point
-    if job.function in ("logistic", "tanh"):
-        kind = "logistic" if job.function == "logistic" else "tanh"
-        values = curve(a, kind=kind, multiplier=job.a_multiplier, shift=job.left_shift)
-        return values.astype(np.int64)
+    if job.function in BINARY:
+        b = fetch(job.b, repeated_coordinates(job), banks) - job.b.zero_point
+        return compute_binary(job, a, b)
     if job.function == "scale":
         negative = a < 0
         multiplier = np.where(negative, job.b_multiplier, job.multiplier)
         shift = np.where(negative, job.b_shift, job.shift)
         return multiply_by_quantized_multiplier(a, multiplier, shift)
-    b = fetch(job.b, repeated_coordinates(job), banks) - job.b.zero_point
+    kind = "logistic" if job.function == "logistic" else "tanh"
+    values = curve(a, kind=kind, multiplier=job.a_multiplier, shift=job.left_shift)
+    return values.astype(np.int64)
+
+
+def compute_binary(job: VectorJob, a: IntArray, b: IntArray) -> IntArray:
+    """Results of two operands less their zero points."""
     if job.function == "multiply":
         return multiply_by_quantized_multiplier(wrap(a * b), job.multiplier, job.shift)
     if job.function in ("add", "subtract"):
