@@ -21,6 +21,7 @@ from mmsp.importers.onnx_qdq import OnnxImport, import_onnx
 
 __all__ = [
     "LayerDifference",
+    "describe_difference",
     "layer_differences",
     "onnxruntime_available",
     "output_difference",
@@ -204,6 +205,15 @@ def output_difference(data: bytes, batches: Mapping[str, NDArray]) -> dict[str, 
                 steps = np.abs(real.astype(np.float64) - theirs.reshape(port.shape)).max() / scale
             largest[port.name] = max(largest[port.name], float(steps))
     return largest
+
+
+def describe_difference(data: bytes, batches: Mapping[str, NDArray]) -> str:
+    """`output_difference` as a remark, also when onnxruntime cannot run the network."""
+    try:
+        largest = max(output_difference(data, batches).values())
+    except InputError as error:
+        return str(error)
+    return f"at most {largest:.4g} steps from onnxruntime"
 
 
 def value_of(imported: OnnxImport, tensor: str, port: Port) -> str:

@@ -1,7 +1,7 @@
 """Other ways to the same outputs: the golden models and TensorFlow Lite Micro, and comparisons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ TITLES = {"golden": "golden model", "tflm": "TFLM"}
 class Comparison:
     """Outputs that differ from each reference, of ``count`` compared.
 
-    ``missing`` says why a reference was left out.
+    ``missing`` says why a reference was left out; ``remarks`` are about others that cannot be
+    equal, such as onnxruntime.
     """
 
     count: int
     mismatches: dict[str, int]
     missing: list[str]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int | None:
@@ -38,7 +40,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The verdict, for the user."""
-        aside = f" ({'; '.join(self.missing)})" if self.missing else ""
+        asides = [*self.remarks, *self.missing]
+        aside = f" ({'; '.join(asides)})" if asides else ""
         if not self.mismatches:
             return f"not compared{aside}"
         if not self.total:
@@ -145,4 +148,15 @@ def compare(
             int(np.count_nonzero(values.reshape(expected[key].shape) != expected[key]))
             for key, values in outputs.items()
         )
-    return Comparison(count, mismatches, missing)
+    remarks = []
+    if model.onnx is not None:
+        from mmsp.onnx_reference import (  # noqa: PLC0415  (slow to import)
+            describe_difference,
+            onnxruntime_available,
+        )
+
+        if onnxruntime_available():
+            remarks.append(describe_difference(model.onnx, batch.values))
+        else:
+            missing.append("onnxruntime is not installed: pip install onnxruntime")
+    return Comparison(count, mismatches, missing, remarks)

@@ -1,7 +1,7 @@
 """One inference of a network on the RTL: what it costs, and whether it is right."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def prepare(source: Source, config: ChipConfig | None = None, *, name: str | Non
     except InputError as error:
         raise Unsupported(name or "the network", str(error)) from None
     assert model.graph is not None, "only an image has no graph"
-    return Model(name or model.name, model.graph, model.layers, image, model.data)
+    return replace(model, name=name or model.name, image=image)
 
 
 def measure(

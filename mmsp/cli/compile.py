@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "main"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="a .tflite file")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite or .onnx file")
     parser.add_argument("-o", "--output", metavar="X.mram", required=True, help="the image")
     add_config(parser)
 

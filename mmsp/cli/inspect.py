@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the image; a .tflite file is compiled first."""
+    """Print the image; a .tflite or .onnx file is compiled first."""
     image = load_image(arguments.model, chosen_config(arguments))
     print_image(image, make_console())
     return 0

@@ -10,7 +10,7 @@ __all__ = ["add_config", "add_model", "chosen_config"]
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The network."""
-    parser.add_argument("model", metavar="MODEL", help="a .tflite file, or an .mram image")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite or .onnx file, or an .mram image")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
         model = load_model(arguments.model, config)
         if arguments.target == "rtl":
             image = load_image(model, config)
-            model = Model(model.name, model.graph, model.layers, image, model.data)
+            model = replace(model, image=image)
         report, batch = execute(arguments, model, waves)
         document = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
         if output is not None:
