@@ -10,7 +10,7 @@ SLOW := sim or formal or fpga
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test lint check campaign fuzz fpga-check retrain format clean distclean
+.PHONY: help setup sim test lint check campaign fuzz fpga-check fpga-place retrain format clean distclean
 
 help:        ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,10 @@ fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=
 
 fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (80 seconds)
 	@$(BIN)/python -m fpga.check
+
+fpga-place: $(STAMP)    ## The engine alone, placed and routed for the ECP5 (an hour)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fpga]'
+	@$(BIN)/python -m fpga.place
 
 retrain: $(STAMP)       ## Train the digit network of the demo again (20 seconds)
 	$(BIN)/python -m mmsp.zoo.train_digits

@@ -46,6 +46,7 @@ def synthesize(
     name: str,
     flatten: bool = True,
     options: str = OPTIONS,
+    netlist: bool = False,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, int]]:
     """Map ``component`` onto an ECP5, and count cells by type in every module.
@@ -54,7 +55,8 @@ def synthesize(
     module is ``name``, optimised as a whole; without it, modules keep their borders, cost somewhat
     more, and are called ``name.submodule.subsubmodule``.  Counts are without those of submodules.
 
-    ``on_stage`` hears which of `STAGES` begins.
+    ``on_stage`` hears which of `STAGES` begins.  With ``netlist``, what was made is written to
+    ``name.json`` for placing and routing.
     """
     build_dir = BUILD_ROOT / name / ("flat" if flatten else "modules")
     build_dir.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,8 @@ def synthesize(
         script.append(f"log {STAGE_MARK}{stage}")
         script.append(f"synth_ecp5 -top {name} {flat} {options} -run {labels}")
     script += ["check -noinit -assert", "tee -q -o cells.json stat -json"]
+    if netlist:
+        script += ["blackbox =A:whitebox", f"write_json {name}.json"]
     (build_dir / "synthesis.ys").write_text("\n".join(script) + "\n")
     run(build_dir, on_stage)
     report = json.loads((build_dir / "cells.json").read_text())
