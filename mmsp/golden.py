@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmsp.compiler.layers import (
     Conv,
     Layer,
+    Loop,
     Pad,
     Pool,
     Requantization,
@@ -18,6 +19,7 @@ from mmsp.compiler.layers import (
 )
 from mmsp.errors import InputError
 from mmsp.golden_elementwise import ELEMENTWISE_KERNELS
+from mmsp.golden_loop import run_loop
 from mmsp.golden_movement import MOVEMENT_KERNELS
 from mmsp.graph import Graph, Tensor
 from models import engine
@@ -72,8 +74,11 @@ def run_golden(
         return tensors[name].reshape(graph.tensors[name].pixels)
 
     for layer in layers:
+        if isinstance(layer, Loop):
+            run_loop(layer, graph, tensors, run_kernel)
+            continue
         output = graph.tensors[layer.output]
-        result = KERNELS[type(layer)](layer, [pixels(name) for name in layer.inputs], output)
+        result = run_kernel(layer, [pixels(name) for name in layer.inputs], output)
         tensors[layer.output] = result.reshape(output.shape)
     if state is not None:
         state.update({name: tensors[name] for name in graph.variables})
@@ -170,6 +175,11 @@ def run_softmax(layer: Softmax, operands: Operands, output: Tensor) -> Pixels:
         beta_shift=layer.beta_shift,
         minimum_difference=layer.minimum_difference,
     )
+
+
+def run_kernel(layer: Layer, operands: Operands, output: Tensor) -> Pixels:
+    """Run one layer on its operands; ``output`` gives size and type of the result."""
+    return KERNELS[type(layer)](layer, operands, output)
 
 
 KERNELS: dict[type, Callable[[Any, Operands, Tensor], Pixels]] = {

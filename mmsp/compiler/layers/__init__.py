@@ -17,7 +17,7 @@ from mmsp.compiler.layers.movement import (
     Slice,
     Transpose,
 )
-from mmsp.compiler.layers.recurrent import Loop
+from mmsp.compiler.layers.recurrent import Loop, View
 from mmsp.compiler.layers.tiled import Strip, Tiled
 from mmsp.compiler.layers.window import Mean, Pad, Pool, Softmax
 
@@ -49,4 +49,5 @@ __all__ = [
     "Transpose",
     "TransposeConv",
     "Unary",
+    "View",
 ]

@@ -27,6 +27,7 @@ from mmsp.compiler.legalize.linear import (
     legalize_fully_connected,
     legalize_transpose_convolution,
 )
+from mmsp.compiler.legalize.lstm import legalize_lstm
 from mmsp.compiler.legalize.movement import (
     legalize_assign_variable,
     legalize_concatenation,
@@ -238,5 +239,6 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "TANH": legalize_sigmoid,
     "TRANSPOSE": legalize_transpose,
     "TRANSPOSE_CONV": legalize_transpose_convolution,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": legalize_lstm,
 }
 """How every supported operator becomes layers."""

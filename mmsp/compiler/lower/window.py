@@ -1,4 +1,4 @@
-"""Code generation for layers without weights: sums, pooling, padding, softmax."""
+"""Code generation for layers without weights: pooling, padding, softmax."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from hdl.config import ChipConfig
 from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
-from mmsp.compiler.layers import Add, Conv, Pad, Pool, Requantization, Softmax
+from mmsp.compiler.layers import Conv, Pad, Pool, Requantization, Softmax
 from mmsp.compiler.lower.conv import (
     Fields,
     Grid,
@@ -19,10 +19,11 @@ from mmsp.compiler.lower.conv import (
     window_passes,
 )
 from mmsp.compiler.lower.jobs import Job
+from mmsp.compiler.lower.max_pool import lower_wide_max_pool
 from mmsp.compiler.placement import Placement
 from models.engine import reciprocal, softmax_exponentials
 
-__all__ = ["lower_add", "lower_pad", "lower_pool", "lower_softmax"]
+__all__ = ["lower_pad", "lower_pool", "lower_softmax"]
 
 IDENTITY_MULTIPLIER, IDENTITY_SHIFT = 1 << 30, 1
 """TFLite's quantised multiplier of 1.0: rescaling by it changes nothing."""
@@ -47,6 +48,7 @@ def ones_job(
 ) -> Job:  # fmt: skip
     """A job of the window feed whose weights are all one."""
     passes = (fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)
+    passes *= 1 + fields.get("wide_in", 0)
     fields = {
         "operation": Operation.JOB,
         "feed": Feed.WINDOW,
@@ -58,35 +60,9 @@ def ones_job(
         **stripes(pixels, passes, config),
         **fields,
     }
-    channels = target.pixel_words * config.rows
+    channels = target.groups * config.rows
     biases = np.full(channels, bias, np.int32)
     return Job(layer=index, fields=fields, channels=channel_groups(biases, requantization, config))
-
-
-def lower_add(
-    layer: Add, index: int, sources: Sequence[Placement], target: Placement,
-    config: ChipConfig,
-) -> list[Job]:  # fmt: skip
-    """Two passes, one an operand; the drain rescales both and their sum."""
-    height, width, _ = target.pixels
-    fields = window_passes(UNIT, UNIT, config) | output(
-        target, Grid(height=height, width=width), layer.requantization
-    )
-    fields |= {
-        "drain": Drain.ADD,
-        "rows_passes_last": 1,
-        "row_step": 0,
-        "in_h": height,
-        "in_w": width,
-        "a": operand(sources[0], layer.input_zero_points[0]),
-        "b": operand(sources[1], layer.input_zero_points[1]),
-        "a_multiplier": layer.input_multipliers[0],
-        "a_shift": layer.input_shifts[0],
-        "b_multiplier": layer.input_multipliers[1],
-        "b_shift": layer.input_shifts[1],
-        "left_shift": layer.left_shift,
-    }
-    return [ones_job(index, fields, target, height * width, layer.requantization, config)]
 
 
 def valid_taps(
@@ -108,9 +84,12 @@ def lower_pool(
 ) -> list[Job]:
     """Maximum: one pass a tap.  Mean: sums, divided by a count that may differ at the borders."""
     (source,) = sources
+    if source.wide and layer.kind == "max":
+        return lower_wide_max_pool(layer, index, source, target)
     out_h, out_w, _ = target.pixels
     in_h, in_w, _ = source.pixels
     common = {
+        "wide_in": int(source.wide),
         "in_h": in_h,
         "in_w": in_w,
         "a": operand(source, 0),
@@ -138,7 +117,7 @@ def lower_pool(
     columns = valid_taps(in_w, out_w, layer.kernel[1], layer.stride[1], left)
     for (y, height, taps_h), (x, width, taps_w) in itertools.product(rows, columns):
         count = taps_h * taps_w
-        multiplier, shift = reciprocal(count)
+        multiplier, shift = reciprocal(count, bits=16 if source.wide else 8)
         divide = Requantization(
             multiplier=np.array([multiplier], np.int32),
             shift=np.array([shift], np.int32),
