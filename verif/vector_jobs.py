@@ -9,7 +9,6 @@ from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import Operation
 from hdl.engine.vector_descriptor import Axis, VectorDescriptor, VectorFunction
 from models.engine.vector import (
-    BINARY,
     CHANNEL,
     COLUMN,
     ROW,
@@ -78,11 +77,16 @@ def random_job(
     config: ChipConfig,
     banks: NDArray[np.uint8],
     function: str,
-    kind: str | None = None,
+    kind: str,
+    widths: int,
 ) -> Stimulus:
-    """Draw a job, and write operands of log-uniform magnitudes into ``banks``."""
+    """Draw a job, and write operands of log-uniform magnitudes into ``banks``.
+
+    The low bits of ``widths`` say which of ``a``, ``b`` and the output are int16, as far as the
+    function and the kind of walk leave a choice.
+    """
     while True:
-        stimulus = draw(rng, config, function, kind)
+        stimulus = draw(rng, config, function, kind, widths)
         try:
             fill(rng, stimulus, banks)
         except IndexError:  # it does not fit the memory
@@ -90,11 +94,12 @@ def random_job(
         return stimulus
 
 
-def draw(rng: np.random.Generator, config: ChipConfig, function: str, kind: str | None) -> Stimulus:
+def draw(
+    rng: np.random.Generator, config: ChipConfig, function: str, kind: str, widths: int
+) -> Stimulus:
     """Any geometry, which may be too large."""
-    kind = str(rng.choice(KINDS)) if kind is None else kind
     size = random_size(rng, config)
-    wide_in, wide_out = random_widths(rng, function, kind)
+    wide_in, wide_b, wide_out = possible_widths(function, kind, widths)
     levels = random_levels(rng, kind, size)
     third = config.bank_words // 3
     probe = VectorJob(function=function, a_levels=levels, out=Place(), size=size)
@@ -106,9 +111,6 @@ def draw(rng: np.random.Generator, config: ChipConfig, function: str, kind: str 
     else:
         a = random_place(rng, config, level_coordinates(probe), wide_in, 0)
     moves = (int(rng.integers(2)), int(rng.integers(2)), int(rng.integers(2)))
-    wide_b = int(rng.integers(2)) if function in BINARY else 0
-    if function in ("maximum", "minimum", "sum", "difference") and rng.integers(2):
-        wide_b = wide_in
     moving = VectorJob(function=function, b_moves=moves, out=Place(), size=size)
     b = random_place(rng, config, repeated_coordinates(moving), wide_b, third)
     elements = int(np.prod(size))
@@ -136,15 +138,15 @@ def random_size(rng: np.random.Generator, config: ChipConfig) -> tuple[int, int,
             return height, width, channels
 
 
-def random_widths(rng: np.random.Generator, function: str, kind: str) -> tuple[int, int]:
-    """Whether input and output are int16."""
+def possible_widths(function: str, kind: str, widths: int) -> tuple[int, int, int]:
+    """Whether ``a``, ``b`` and the output are int16."""
     if function in ("logistic", "tanh"):
-        return 1, 1
+        return 1, 0, 1
     if function == "table":
-        return 0, 0
-    wide_in, wide_out = (int(n) for n in rng.integers(0, 2, 2))
-    overwrites = kind in OVERWRITING
-    return wide_in, wide_in if function == "copy" or overwrites else wide_out
+        return 0, 0, 0
+    wide_in, wide_b, wide_out = (widths >> i & 1 for i in range(3))
+    same = function == "copy" or kind in OVERWRITING
+    return wide_in, wide_b, wide_in if same else wide_out
 
 
 def random_levels(

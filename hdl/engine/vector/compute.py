@@ -42,7 +42,7 @@ class Compute(wiring.Component):
     start : In(1)
         A new job: TABLE has no table, LOAD is at the first byte of its next word.
     running : In(1)
-        There is a job.
+        There is a job, from the cycle after ``start`` on.
     job : In(VectorDescriptor)
         Must not change while ``running``.
     words : In(stream.Signature(unsigned(128)))
