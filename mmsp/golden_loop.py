@@ -22,8 +22,8 @@ def run_loop(loop: Loop, graph: Graph, tensors: dict[str, NDArray], kernel: Kern
     pixels: dict[str, NDArray] = {}
     for name in loop.tensors:
         tensor = graph.tensors[name]
-        known = tensors.get(name, np.zeros(tensor.shape, tensor.dtype))
-        pixels[name] = np.array(known).reshape(tensor.pixels)
+        known = tensors[name] if name in tensors else np.zeros(tensor.shape, tensor.dtype)
+        pixels[name] = np.array(known).reshape(loop.layouts.get(name, tensor.pixels))
 
     def part(name: str, turn: int) -> NDArray:
         if name not in loop.views:

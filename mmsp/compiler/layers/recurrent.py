@@ -30,11 +30,13 @@ class Loop(Layer):
     Its layers name tensors from outside, the loop's ``temporaries``, and ``views`` of either; what
     they write keeps its value from turn to turn.  ``reads`` are the tensors from outside that the
     body reads, or changes and leaves behind (variables); ``output`` is the tensor that it writes.
+    ``layouts`` has the ``(H, W, C)`` of variables that only this loop uses, in an order of its own.
     """
 
     count: int
     body: tuple[Layer, ...]
     views: dict[str, View] = field(default_factory=dict)
+    layouts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     reads: tuple[str, ...]
 
     @property

@@ -44,6 +44,7 @@ from mmsp.compiler.legalize.quantization import (
     softmax_scaling,
 )
 from mmsp.compiler.legalize.reduction import legalize_reduction
+from mmsp.compiler.legalize.svdf import legalize_svdf
 from mmsp.errors import InputError
 from mmsp.graph import Graph, Node
 
@@ -237,6 +238,7 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "SUB": legalize_sum,
     "SUM": legalize_reduction,
     "TANH": legalize_sigmoid,
+    "SVDF": legalize_svdf,
     "TRANSPOSE": legalize_transpose,
     "TRANSPOSE_CONV": legalize_transpose_convolution,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": legalize_lstm,

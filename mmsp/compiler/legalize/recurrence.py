@@ -16,6 +16,7 @@ from mmsp.compiler.layers import (
     Padding,
     Plain,
     Requantization,
+    Table,
     View,
 )
 from mmsp.compiler.legalize.operands import INT8, Operands
@@ -71,6 +72,7 @@ class Recurrence:
     operands: Operands
     layers: list[Layer] = field(default_factory=list)
     views: dict[str, View] = field(default_factory=dict)
+    layouts: dict[str, Pixels] = field(default_factory=dict)
 
     @property
     def node(self) -> dict[str, Any]:
@@ -88,7 +90,8 @@ class Recurrence:
     def view(self, suffix: str, view: View) -> str:
         """Name of a part of a tensor."""
         whole = self.operands.graph.tensors[view.tensor]
-        name = self.tensor(suffix, (view.height, view.width, whole.pixels[2]), whole.dtype)
+        channels = self.layouts.get(view.tensor, whole.pixels)[2]
+        name = self.tensor(suffix, (view.height, view.width, channels), whole.dtype)
         self.views[name] = view
         return name
 
@@ -161,6 +164,10 @@ class Recurrence:
             )
         )  # fmt: skip
 
+    def table(self, source: str, output: str, table: NDArray[np.int8]) -> None:
+        """Add a function of int8 by its table."""
+        self.layers.append(Table(**self.node, input=source, output=output, table=table))
+
     def copy(self, source: str, output: str) -> None:
         """Add a copy."""
         self.layers.append(Copy(**self.node, input=source, output=output))
@@ -169,7 +176,7 @@ class Recurrence:
         """Make the loop, of which ``outside`` are the tensors that it reads or changes."""
         return Loop(
             **self.node, output=output, count=count, body=tuple(self.layers), views=self.views,
-            reads=outside,
+            layouts=self.layouts, reads=outside,
         )  # fmt: skip
 
 
