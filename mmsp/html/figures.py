@@ -6,6 +6,7 @@ Matplotlib draws with stand-ins for colours; `to_svg` puts variables of page.css
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
@@ -28,6 +29,8 @@ CSS_COLOURS = (
     "s0", "s1", "s2", "s3", "s4", "s5", "t0", "t1", "t2", "t3", "t4", "t5",
 )  # fmt: skip
 STAND_IN = re.compile(r"#fe01([0-9a-f]{2})")
+BETWEEN = re.compile(r">\s+<")
+FONTS = re.compile(r"font-family: [^;\"]*; ")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
@@ -89,7 +92,10 @@ def to_svg(figure: "Figure", name: str, label: str, tips: Mapping[str, str] | No
     text = StringIO()
     nothing: Any = None
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"), nothing)
-    figure.savefig(text, format="svg", metadata=metadata)
+    with warnings.catch_warnings():
+        # Its own font need not have every letter of a name: the browser's draws them.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        figure.savefig(text, format="svg", metadata=metadata)
     root = ElementTree.fromstring(text.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
@@ -110,7 +116,8 @@ def to_svg(figure: "Figure", name: str, label: str, tips: Mapping[str, str] | No
             element.set("href", f"#{name}-{link.removeprefix('#')}")
         for key, value in element.attrib.items():
             element.set(key, REFERENCE.sub(rf"url(#{name}-\1)", value))
-    inner = "".join(ElementTree.tostring(child, "unicode").strip() for child in root)
+    inner = "".join(ElementTree.tostring(child, "unicode") for child in root)
+    inner = BETWEEN.sub("><", FONTS.sub("", inner))
     inner = STAND_IN.sub(lambda found: f"var(--{CSS_COLOURS[int(found[1], 16)]})", inner)
     return (
         f'<svg class="plot" role="img" aria-label="{escape(label)}" '

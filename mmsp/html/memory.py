@@ -65,7 +65,8 @@ def memory_figure(description: Description, config: ChipConfig) -> str:
         for index, block in enumerate(blocks):
             gid = f"block{index}"
             start, size = block.start / KIB, block.size / KIB
-            left, width = block.first - 0.5, block.last - block.first + 1
+            left, right = visible(block, blocks)
+            width = right - left
             axes.add_patch(
                 Rectangle((left, start), width, size, facecolor=TINTS[index % len(TINTS)],
                           edgecolor=colour("ink"), linewidth=0.5, gid=gid)
@@ -92,6 +93,17 @@ def memory_figure(description: Description, config: ChipConfig) -> str:
         )
 
 
+def visible(block: Block, blocks: Sequence[Block]) -> tuple[float, float]:
+    """Where a rectangle begins and ends: one that overwrites another meets it within the step."""
+
+    def meets(one: Block, other: Block) -> bool:
+        return one.start < other.start + other.size and other.start < one.start + one.size
+
+    begins = any(o.first < block.first == o.last and meets(o, block) for o in blocks)
+    ends = any(block.first < o.first == block.last and meets(o, block) for o in blocks)
+    return block.first - (0 if begins else 0.5), block.last + (0 if ends else 0.5)
+
+
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Names as short as they can be told apart.
 
@@ -110,6 +122,9 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 def fit(name: str, width: float, height: float) -> str:
     """As much of a name as has room; nothing when that says too little."""
+    name = "".join(
+        letter if letter.isprintable() else "?" for letter in name
+    )  # XML takes no others
     letters = int(width / LETTER_POINTS)
     if height < LINE_POINTS or letters < min(len(name), 4):
         return ""

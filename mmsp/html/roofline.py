@@ -91,13 +91,12 @@ def roofline_figure(dots: Sequence[Dot], total: int, config: ChipConfig) -> str:
         axes.text(right, above, f"array: {peak} MAC/cycle ", ha="right", fontsize=8)
         axes.text(ridge, above, f"MRAM: {MRAM_WORD_BYTES} byte/cycle ", ha="right", fontsize=8)
         for dot in dots:
-            share = dot.cycles / total
             size = dot_size(dot, total)
             gid = f"dot{dot.number}"
             tips[gid] = (
                 f"{dot.number} {dot.name} ({dot.kind}): {dot.speed:.1f} MAC/cycle, "
                 f"{dot.intensity:.1f} MAC/byte, {dot.speed / roof(dot.intensity, config):.0%} of "
-                f"the roof, {share:.1%} of the cycles"
+                f"the roof, {dot.cycles:,} cycles"
             )
             axes.plot([dot.intensity], [dot.speed], "o", gid=gid, clip_on=False, markersize=size,
                       color=SERIES[kinds.index(dot.kind) % len(SERIES)],
