@@ -1,9 +1,10 @@
-"""Seeded ONNX networks in QDQ form, small enough for tests, and what onnxruntime makes of them."""
+"""Builds ONNX networks in QDQ form, small enough for tests; random ones are seeded."""
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+from mmsp.onnx_reference import run_onnxruntime
 
 OPSET = 21
 IR_VERSION = 10
@@ -69,18 +70,17 @@ class NetworkBuilder:
         return self.node("DequantizeLinear", inputs, **attributes)
 
     def model(self, inputs, outputs, opset=OPSET):
-        """The file.  ``inputs``: name to shape, or to (shape, type); ``outputs``: values."""
+        """The file.  ``inputs``: name to shape, or to (shape, type); ``outputs``: likewise."""
         graph = helper.make_graph(
             self.nodes,
             "network",
             [value_info(name, declared) for name, declared in inputs.items()],
-            [value_info(name, (None, TensorProto.FLOAT)) for name in outputs]
-            if not isinstance(outputs, dict)
-            else [value_info(name, declared) for name, declared in outputs.items()],
+            [value_info(name, declared) for name, declared in outputs.items()],
             self.initializers,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
         model.ir_version = IR_VERSION
+        model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString()
 
@@ -164,13 +164,81 @@ def gru_network(
     )
 
 
-def run_onnxruntime(model, inputs, *, optimize=False, outputs=None):
-    """Outputs by name.  Without ``optimize`` every node is computed as written, in float32."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    levels = onnxruntime.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = outputs or [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
+class CalibratedNetwork(NetworkBuilder):
+    """A network that is built twice: without quantisation, and then with the ranges it showed.
+
+    ``draw(network, "x")`` adds the nodes, marks with `quantized` what is to be quantised, and
+    returns the outputs; it draws from ``network.rng`` only, so both networks are the same.
+    """
+
+    def __init__(self, seed, ranges=None, dtype=np.int8):
+        super().__init__()
+        self.rng, self.ranges, self.dtype = np.random.default_rng(seed), ranges, dtype
+        self.marked = []
+
+    def quantized(self, value):
+        """``value`` through QuantizeLinear and DequantizeLinear."""
+        self.marked.append(value)
+        if self.ranges is None:
+            return value
+        low, high = self.ranges[len(self.marked) - 1]
+        scale = np.float32(max(high - low, 1e-3) / 255)
+        zero_point = int(np.clip(np.rint(-low / scale), 0, 255))
+        offset = 128 if self.dtype == np.int8 else 0
+        return self.fake_quantize(value, scale, zero_point - offset, self.dtype)
+
+    def weights(self, shape, axis=None, bits=8):
+        """Random weights of these shape, one scale or one along ``axis``, log-uniform."""
+        fan_in = max(np.prod(shape) / (shape[axis] if axis is not None else max(shape)), 1)
+        real = self.rng.normal(0, 1 / np.sqrt(fan_in), shape)
+        if axis is not None:
+            spread = [shape[axis] if a == axis else 1 for a in range(len(shape))]
+            real = real * 2.0 ** self.rng.uniform(-3, 1, spread)
+        per_channel = axis if axis is not None and self.rng.integers(2) else None
+        data, scale = symmetric(real, per_channel, (1 << (bits - 1)) - 1)
+        kind = None if bits == 8 else {4: TensorProto.INT4}[bits]
+        return self.weight(data, scale, per_channel, kind), scale
+
+    def bias(self, channels, input_value, weight_scale):
+        """None, float, or int32 with the scale of the accumulators."""
+        kind, real = self.rng.integers(3), self.rng.normal(0, 0.5, channels)
+        if kind == 0:
+            return None
+        if kind == 1 or self.ranges is None:
+            return self.constant(real.astype(np.float32))
+        scale = np.float32(self.scale_of(input_value)) * weight_scale
+        data = np.rint(real / scale).astype(np.int32)
+        return self.weight(data, scale, 0 if np.ndim(scale) else None)
+
+    def scale_of(self, value):
+        """Scale with which a value is dequantised."""
+        (node,) = [node for node in self.nodes if value in node.output]
+        (scale,) = [i for i in self.initializers if i.name == node.input[1]]
+        return numpy_helper.to_array(scale)
+
+
+def calibrated_network(seed, draw, shape, dtype=np.int8):
+    """Build ``draw`` with ranges that hold three random inputs of ``shape``, a little too tight.
+
+    Returns
+    -------
+    tuple
+        The file, and inputs of ``(3, *shape)``.
+    """
+    rng = np.random.default_rng([seed, 1])
+    inputs = rng.normal(rng.normal(), 2.0 ** rng.uniform(-2, 2), (3, *shape)).astype(np.float32)
+    free = CalibratedNetwork(seed)
+    draw(free, "x")
+    graph = [name for name in dict.fromkeys(free.marked) if name != "x"]
+    outputs = dict.fromkeys(graph)
+    values = {"x": inputs}
+    if outputs:
+        model = free.model({"x": shape}, outputs)
+        runs = [run_onnxruntime(model, {"x": each}) for each in inputs]
+        values |= {name: np.stack([run[name] for run in runs]) for name in outputs}
+    ranges = [
+        (min(0.98 * values[n].min(), 0.0), max(0.98 * values[n].max(), 0.0)) for n in free.marked
+    ]
+    network = CalibratedNetwork(seed, ranges, dtype)
+    results = draw(network, "x")
+    return network.model({"x": shape}, dict.fromkeys(results)), inputs

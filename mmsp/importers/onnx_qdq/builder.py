@@ -21,9 +21,11 @@ from mmsp.importers.onnx_qdq.values import (
 )
 from mmsp.importers.tflite import unique_name
 
-__all__ = ["INT8", "GraphBuilder", "channels_last"]
+__all__ = ["INT8", "INT16", "GraphBuilder", "channels_last"]
 
-INT8 = np.dtype(np.int8)
+INT8, INT16 = np.dtype(np.int8), np.dtype(np.int16)
+WIDER = 128
+"""Steps of `GraphBuilder.widened` in one of int8."""
 
 
 def channels_last(rank: int) -> Layout:
@@ -211,3 +213,9 @@ class GraphBuilder:
         if tensor.quantization == quantization and tensor.dtype == INT8:
             return value
         return self.unary(value, "QUANTIZE", node, stem, quantization)
+
+    def widened(self, value: Stored, node: str) -> Stored:
+        """``value`` as int16 in steps 128 times as fine: exact, since 255 * 128 fits."""
+        (scale,) = self.quantization(value).scale
+        fine = Quantization((scale / WIDER,), (0,))
+        return self.unary(value, "QUANTIZE", node, f"{value.tensor}:int16", fine, INT16)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmsp.errors import InputError
 from mmsp.graph import Quantization
-from mmsp.importers.onnx_qdq.builder import GraphBuilder
+from mmsp.importers.onnx_qdq.builder import INT16, GraphBuilder
 from mmsp.importers.onnx_qdq.file import Operation
 from mmsp.importers.onnx_qdq.values import (
     Clamp,
@@ -28,6 +28,9 @@ NATURAL = {
     "Softmax": Quantization((1 / 256,), (-128,)),
 }
 """Scale and zero point that TFLite prescribes for the result."""
+
+Q15 = Quantization((2.0**-15,), (0,))
+"""The same for int16, of Sigmoid and Tanh."""
 
 LARGEST_INT8 = 127
 
@@ -208,13 +211,18 @@ def prelu(op: Operation, b: GraphBuilder) -> Pending:
 
 
 def curve(op: Operation, b: GraphBuilder) -> Pending:
-    """Sigmoid and Tanh: LOGISTIC and TANH, whose results have a prescribed scale."""
+    """Sigmoid and Tanh: LOGISTIC and TANH, whose results have a prescribed scale, then QUANTIZE."""
     source, natural = op.activation(0), NATURAL[op.op]
 
     def build(quantization: Quantization, activation: str, stem: str) -> Stored:
-        direct = quantization == natural
-        name = stem if direct else f"{op.name}:natural"
-        result = b.unary(source, TFLITE_OPS[op.op], op.name, name, natural)
+        name, operation = f"{op.name}:natural", TFLITE_OPS[op.op]
+        if quantization == natural:
+            return b.unary(source, operation, op.name, stem, natural)
+        if 2 * quantization.scale[0] > natural.scale[0]:
+            result = b.unary(source, operation, op.name, name, natural)
+        else:  # the result has finer steps than int8
+            fine = b.widened(source, op.name)
+            result = b.unary(fine, operation, op.name, name, Q15, INT16)
         return b.requantized(result, quantization, op.name, stem)
 
     return Pending(op.name, source.shape, build, natural=natural)
@@ -232,6 +240,8 @@ def softmax(op: Operation, b: GraphBuilder) -> Pending:
 
     def build(quantization: Quantization, activation: str, stem: str) -> Stored:
         arranged = b.arranged(source, layout)
+        if quantization != natural:
+            b.notes.append(f"node {op.name!r}: its result is rounded to steps of 1/256 first")
         name = stem if quantization == natural else f"{op.name}:natural"
         result = b.unary(arranged, "SOFTMAX", op.name, name, natural, beta=1.0)
         return b.requantized(result, quantization, op.name, stem)

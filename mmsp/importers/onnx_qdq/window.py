@@ -7,7 +7,7 @@ import numpy as np
 
 from mmsp.errors import InputError
 from mmsp.graph import Quantization
-from mmsp.importers.onnx_qdq.builder import GraphBuilder, channels_last
+from mmsp.importers.onnx_qdq.builder import INT8, INT16, GraphBuilder, channels_last
 from mmsp.importers.onnx_qdq.file import Operation
 from mmsp.importers.onnx_qdq.values import Pending, Shape, Stored
 
@@ -135,10 +135,10 @@ def max_pool(op: Operation, b: GraphBuilder) -> Stored | Pending:
 
 def pool(
     b: GraphBuilder, op: Operation, kind: str, source: Stored, window: Window, shape: Shape,
-    quantization: Quantization, activation: str, stem: str,
+    quantization: Quantization, activation: str, stem: str, dtype: np.dtype = INT8,
 ) -> Stored:  # fmt: skip
     """Add a pooling node."""
-    result = b.result(stem, shape, NHWC, quantization)
+    result = b.result(stem, shape, NHWC, quantization, dtype)
     b.node(
         kind, op.name, (b.arrange(source, NHWC),), (result.tensor,), kernel=window.kernel,
         stride=window.stride, padding=window.padding, activation=activation,
@@ -151,6 +151,7 @@ def average_pool(op: Operation, b: GraphBuilder) -> Pending:
 
     AVERAGE_POOL_2D keeps scale and zero point.  Where these change, one rounding must do for both:
     a mean over the whole image is MEAN, another one a depthwise convolution with weights of one.
+    Where padding does not count, the count differs at the border, and the mean is taken in int16.
     """
     source, image_rank = as_image(b, op.activation(0))
     window, widened = pool_window(op, source.shape[2:], image_rank)
@@ -170,13 +171,11 @@ def average_pool(op: Operation, b: GraphBuilder) -> Pending:
             return mean(b, op, source, (2, 3), quantization, stem)
         if counts_padding or not padded:
             return sum_of_ones(b, op, source, window, shape, quantization, activation, stem)
+        fine = b.widened(source, op.name)
         averaged = pool(
-            b, op, "AVERAGE_POOL_2D", source, window, shape, b.quantization(source), "NONE", op.name
-        )
-        b.notes.append(
-            f"node {op.name!r}: its mean is rounded to the scale of its input first, because "
-            f"padding does not count in it"
-        )
+            b, op, "AVERAGE_POOL_2D", fine, window, shape, b.quantization(fine), "NONE",
+            f"{op.name}:int16", INT16,
+        )  # fmt: skip
         stored = b.requantized(averaged, quantization, op.name, stem)
         return stored if activation == "NONE" else b.clamped(stored, activation, op.name)
 
