@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_stub import fake_measurement
 from judge import activation, constant, convolution, network, small_network
 from rich.console import Console
 
 import mmsp.bench.measurement
 import mmsp.cli.bench
 from hdl.config import ECP5, FULL, SMALL
-from mmsp.bench import NETWORKS, PEERS, Measurement, prepare, recognise
+from mmsp.bench import FURTHER, NETWORKS, PEERS, prepare, recognise
 from mmsp.bench.table import print_benchmark
 from mmsp.cli import main
 from mmsp.compiler import compile_graph
@@ -20,16 +21,15 @@ from mmsp.errors import InputError
 from mmsp.image import write_image
 from mmsp.importers.tflite_writer import write_tflite
 from mmsp.inputs import random_batch
-from mmsp.references import Comparison
-from mmsp.simulator import RunResult
-from mmsp.simulator.simulator import LayerResult, Result
 from mmsp.zoo import digits_model
 
-DOCUMENT_FIELDS = ["config", "array_macs_per_cycle", "clock_hz", "seed", "networks"]
+DOCUMENT_FIELDS = [
+    "config", "array_macs_per_cycle", "clock_hz", "seed", "networks", "not_supported",
+]  # fmt: skip
 NETWORK_FIELDS = [
-    "model", "mlperf_tiny", "weight_bytes", "macs", "cycles", "macs_per_cycle", "mac_utilisation",
-    "roofline_cycles", "roofline_ratio", "mram_bytes_read", "energy_uj", "microseconds", "layers",
-    "bit_exact", "peers",
+    "model", "mlperf_tiny", "title", "weight_bytes", "macs", "cycles", "macs_per_cycle",
+    "mac_utilisation", "roofline_cycles", "roofline_ratio", "mram_bytes_read", "energy_uj",
+    "microseconds", "layers", "bit_exact", "peers",
 ]  # fmt: skip
 LAYER_FIELDS = [
     "name", "op", "cycles", "macs", "mac_utilisation", "mram_bytes_read", "program_bytes",
@@ -45,33 +45,6 @@ Ethos-U55 256 MAC   40.9  56.2   147    107
 Ethos-U55 128 MAC   40.9  87.7   210    184
 fpgaConvNet         -     46.3   1053   58.8
 """
-
-
-def fake_measurement(network=None, *, mismatches=0, cycles=50_000, model="some.tflite"):
-    """A measurement that no chip was simulated for."""
-    macs = network.macs if network else 1000
-    layer = LayerResult(
-        name="only", op="CONV_2D", cycles=cycles - 7, macs=macs, mac_utilisation=0.5,
-        mram_bytes_read=160, program_bytes=128, mac_active_cycles=30_000, wait_weights_cycles=200,
-        wait_drain_cycles=100,
-    )  # fmt: skip
-    result = Result(
-        config=FULL, outputs={}, int8_outputs={}, cycles=cycles, cycles_each=[cycles], macs=macs,
-        mac_utilisation=macs / (cycles * 256), roofline_cycles=40_000, mram_reads=10,
-        mram_active_cycles=20, layers=[layer],
-        first=RunResult(
-            cycles=cycles, mram_reads=10, mram_active_cycles=20, mac_active_cycles=30_000,
-            wait_weights_cycles=200, wait_drain_cycles=100, layers=(),
-            samples=np.zeros((0, 6), np.uint64),
-        ),
-    )  # fmt: skip
-    return Measurement(
-        model=model,
-        network=network,
-        weight_bytes=network.weight_bytes if network else 10,
-        result=result,
-        comparison=Comparison(12, {"golden": mismatches}, []),
-    )
 
 
 def no_simulation(*_):
@@ -242,7 +215,8 @@ def test_networks_of_a_directory(capsys, monkeypatch, tmp_path):
     assert measured == [("kws_ref_model.tflite", 7, ECP5), ("vww_96_int8.tflite", 7, ECP5)]
     printed = capsys.readouterr().out
     assert "random input (seed 7)" in printed
-    assert "left out: ad01_int8.tflite, pretrainedResnet_quant.tflite" in printed
+    left_out = ["ad01_int8.tflite", "pretrainedResnet_quant.tflite", *(n.file for n in FURTHER)]
+    assert f"left out: {', '.join(left_out)}" in " ".join(printed.split())
 
 
 def test_published_networks_are_recognised(shared):

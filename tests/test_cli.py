@@ -271,7 +271,7 @@ def test_help_starts_at_once():
     command = [sys.executable, "-X", "importtime", "-m", "mmsp.cli", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "commands:" in result.stdout
-    for heavy in ("numpy", "amaranth", "rich", "PIL", "tflite"):
+    for heavy in ("numpy", "amaranth", "rich", "PIL", "tflite", "matplotlib"):
         assert f" {heavy}\n" not in result.stderr, heavy
 
 
