@@ -68,7 +68,9 @@ class Reader(wiring.Component):
     uses_a, uses_b : In(1)
         Operands that are read; the values of others are undefined.
     a_wide, b_wide : In(1)
-        int16.  All four may change after an element with ``last``, behind which nothing is in hand.
+        int16.  All four may change while `idle`.
+    idle : Out(1)
+        No element is on its way, and as the latest one was the ``last``, nothing is in hand.
     i : In(stream.Signature(Spots))
     o : Out(stream.Signature(Values))
     banks : array of Out(BankRead)
@@ -82,6 +84,7 @@ class Reader(wiring.Component):
                 "uses_b": In(1),
                 "a_wide": In(1),
                 "b_wide": In(1),
+                "idle": Out(1),
                 "i": In(stream.Signature(Spots(config))),
                 "o": Out(stream.Signature(Values())),
                 "banks": Out(BankRead(config)).array(ACT_BANKS),
@@ -109,6 +112,7 @@ class Reader(wiring.Component):
             ),
             leaves.eq(reading & free & ~a.after.any() & ~b.after.any()),
             self.i.ready.eq(~reading | leaves),
+            self.idle.eq(~a.known & ~self.o.valid),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [reading.eq(1), reading_last.eq(self.i.p.last)]
@@ -129,7 +133,7 @@ class Reader(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += operand.missing.eq(operand.after)
-            with m.If(leaves & reading_last):
+            with m.If(leaves & reading_last & ~self.i.valid):
                 m.d.sync += operand.known.eq(0)
 
         # --- the banks --------------------------------------------------------------------------
@@ -170,6 +174,10 @@ class Reader(wiring.Component):
             m.d.comb += value.eq(Mux(wide, Cat(low, high).as_signed(), low.as_signed()))
 
         self.check(m, operands, leaves)
+        m.d.sync += [
+            Assert(a.known == b.known, "one operand is ahead"),
+            Assert(~reading | a.known, "reads for no element"),
+        ]
         return m
 
     def check(self, m: Module, operands, leaves: Signal) -> None:
@@ -195,7 +203,7 @@ class Reader(wiring.Component):
                     ),
                 ]  # fmt: skip
             m.d.sync += [
-                Assert(~operand.missing.any() | operand.known, "reads for no element"),
+                Assert(~operand.missing.any() | operand.known, "misses a word of no element"),
                 Assert(used | ~operand.missing.any(), "reads for no operand"),
                 Assert(wide | ~operand.missing[HIGH], "reads a word of high bytes of int8"),
             ]

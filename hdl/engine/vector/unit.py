@@ -142,5 +142,8 @@ class Vector(wiring.Component):
             (writer.i.valid, writer.i.p.spot, job.out.wide),
         ):
             m.d.sync += Assert(~used | (spot.address + wide < words), "beyond the memory")
-        m.d.sync += Assert(~writer.i.valid | writer.busy, "a result without a job")
+        m.d.sync += [
+            Assert(~writer.i.valid | writer.busy, "a result without a job"),
+            Assert(~control.begin | reader.idle, "a job began with elements of another one"),
+        ]
         return m
