@@ -21,6 +21,7 @@ from mmsp.compiler.legalize.elementwise import (
     legalize_multiply,
     legalize_sum,
 )
+from mmsp.compiler.legalize.gru import legalize_gru
 from mmsp.compiler.legalize.linear import (
     legalize_convolution,
     legalize_depthwise_convolution,
@@ -52,6 +53,9 @@ __all__ = ["LEGALIZERS", "legalize"]
 
 SOFTMAX_OUTPUT = (1 / 256, -128)
 """Scale and zero point that an int8 softmax must have."""
+
+REAL_BIAS = ("GRU",)
+"""Operators with a constant bias in floating point, which legalisation quantises."""
 
 LARGEST_SOFTMAX = 4096
 """Values whose exponentials a 32-bit Q12.19 sum holds."""
@@ -90,7 +94,7 @@ def legalize_node(graph: Graph, node: Node) -> list[Layer]:
     """Return the layers of one node."""
     operands = Operands(graph, node)
     for tensor in operands.tensors:
-        if tensor.dtype.kind == "f":
+        if tensor.dtype.kind == "f" and not (node.op in REAL_BIAS and tensor.data is not None):
             raise InputError(
                 f"node {node.name!r} ({node.op}) computes in floating point: tensor "
                 f"{tensor.name!r} is {tensor.dtype}, and only int8 networks run on the engine"
@@ -213,6 +217,7 @@ LEGALIZERS: dict[str, Callable[[Operands], list[Layer]]] = {
     "DEPTHWISE_CONV_2D": legalize_depthwise_convolution,
     "EXPAND_DIMS": legalize_reshape,
     "FULLY_CONNECTED": legalize_fully_connected,
+    "GRU": legalize_gru,
     "LEAKY_RELU": legalize_leaky_relu,
     "LOGISTIC": legalize_sigmoid,
     "MAXIMUM": legalize_maximum,
