@@ -44,8 +44,6 @@ UNSUPPORTED = {
     "layer normalisation": (20, 21, 22, 23),
 }
 
-CELL_CURVES: dict[str, Literal["tanh", "logistic"]] = {"TANH": "tanh", "SIGMOID": "logistic"}
-
 SEQUENCE_RANK = 3
 LOG2_TOLERANCE = 1e-3
 """``CheckedLog2``."""
@@ -149,9 +147,8 @@ def add_gates(
     add_products(body, state, recurrent, sizes, part="recurrent", rounding=rounding)
     current = body.view("current", View(tensor=products, height=len(GATES), step=1))
     body.combine("sum", current, recurrent, sums)
-    name = body.operands.activation_name
-    if name not in CELL_CURVES:
-        raise InputError(f"activation {name} is not one of {', '.join(CELL_CURVES)}")
+    if body.operands.activation_name != "TANH":
+        raise InputError(f"activation is {body.operands.activation_name}, and must be TANH")
     logistic = {"height": CELL}
     body.curve(
         "logistic",
@@ -159,7 +156,7 @@ def add_gates(
         body.view("logistic_gates", View(tensor=gates, **logistic)),
     )
     body.curve(
-        CELL_CURVES[name],
+        "tanh",
         body.view("cell_sum", View(tensor=sums, row=CELL)),
         body.view("cell_gate", View(tensor=gates, row=CELL)),
     )

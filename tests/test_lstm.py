@@ -1,0 +1,157 @@
+"""UNIDIRECTIONAL_SEQUENCE_LSTM: the golden model against TFLM, and on a trained network."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from judge import activation, assert_tflm_agrees, constant, network
+from published import DATA
+
+from mmsp.compiler.layers import Loop
+from mmsp.compiler.legalize import legalize
+from mmsp.errors import InputError
+from mmsp.golden import run_golden
+from mmsp.importers.tflite import read_tflite
+
+SEED = 20261123
+NETWORKS = 40
+RUNS = 3
+INT8, INT16 = np.dtype(np.int8), np.dtype(np.int16)
+TRAINED = DATA / "tensorflow-tflite-micro" / "models" / "trained_lstm_int8.tflite"
+ATTRIBUTES = {
+    "activation": "TANH",
+    "cell_clip": 0.0,
+    "proj_clip": 0.0,
+    "time_major": False,
+    "asymmetric_quantize_inputs": False,
+    "diagonal_recurrent_tensors": False,
+    "intermediates": (),
+}
+
+
+def lstm(rng, *, steps, inputs, units, dtype=INT8, cell_exponent=-11, gain=1.0, **attributes):
+    """A network of one LSTM whose gates move: products of a few units of Q3.12."""
+    attributes = ATTRIBUTES | attributes
+    zero_points = [int(z) if dtype == INT8 else 0 for z in rng.integers(-128, 128, 2)]
+    limit = float(np.iinfo(dtype).max)
+    state_scale = 2.0 ** rng.uniform(-0.5, 0.2) / limit
+    wide = np.int32 if dtype == INT8 else np.int64
+    operands: list = [None] * 24
+    shape = (steps, 1) if attributes["time_major"] else (1, steps)
+    operands[0] = activation("x", (*shape, inputs), 2.0 / limit, zero_points[0], dtype)
+    for gate in range(4):
+        for index, depth, scale in ((1, inputs, 2.0 / limit), (5, units, state_scale)):
+            spread = int(np.exp2(rng.uniform(2, 7)))
+            data = rng.integers(-spread, spread + 1, (units, depth)).clip(-128, 127)
+            weight = gain * 2.0 ** rng.uniform(-1, 2) / (depth**0.5 * spread)
+            name = f"weights_{index + gate}"
+            operands[index + gate] = constant(name, data.astype(np.int8), (weight,))
+            if index == 1:
+                bias = rng.normal(0, 1, units) / (weight * scale)
+                name = f"bias_{gate}"
+                operands[12 + gate] = constant(name, bias.astype(wide), (weight * scale,))
+    operands[18] = activation("hidden", (1, units), state_scale, zero_points[1], dtype)
+    operands[19] = activation("cell", (1, units), 2.0**cell_exponent, 0, INT16)
+    output = activation("y", (*shape, units), state_scale, zero_points[1], dtype)
+    graph = network(("UNIDIRECTIONAL_SEQUENCE_LSTM", tuple(operands), output, attributes))
+    for name in ("hidden", "cell"):
+        tensor = graph.tensors[name]
+        graph.inputs.remove(name)
+        zero = zero_points[1] if name == "hidden" else 0
+        graph.variables[name] = np.full(tensor.shape, zero, tensor.dtype)
+    return graph
+
+
+def test_random_networks_equal_tflm():
+    cases = Counter()
+    for index in range(NETWORKS):
+        seed = [SEED, index]
+        print("seed", seed)
+        rng = np.random.default_rng(seed)
+        dtype = INT16 if index % 4 == 3 else INT8
+        clip = 0.0 if rng.integers(2) else float(2.0 ** rng.uniform(-3, 2))
+        exponent = int(rng.integers(-15, -8))
+        graph = lstm(
+            rng, steps=int(rng.integers(1, 9)), inputs=int(np.exp2(rng.uniform(0, 5))),
+            units=int(np.exp2(rng.uniform(0, 5))), dtype=dtype, cell_exponent=exponent,
+            gain=float(2.0 ** rng.uniform(-1, 2)), cell_clip=clip,
+        )  # fmt: skip
+        outputs = assert_tflm_agrees(graph, rng, runs=RUNS)["y"]
+        cases["moves"] += len(np.unique(outputs)) > outputs.size / 4
+        for kind in (str(dtype), f"clip {clip > 0}", f"fine {exponent < -12}"):
+            cases[kind] += 1
+    assert len(cases) == 7, cases
+    assert min(cases.values()) > 2, cases
+
+
+def test_trained_network():
+    if not TRAINED.exists():
+        pytest.skip("../shared/data is not there")
+    graph = read_tflite(TRAINED.read_bytes(), "lstm")
+    golden = np.load(TRAINED.parents[1] / "golden" / "trained_lstm_int8.npz")
+    layers = legalize(graph)
+    (name,), (output,) = graph.inputs, graph.outputs
+    for sample, expected in zip(golden["in0"], golden["out0"], strict=True):
+        assert np.array_equal(run_golden(graph, layers, {name: sample})[output], expected)
+
+
+def test_input_products_precede_the_loop():
+    first, second = legalize(lstm(np.random.default_rng(SEED), steps=7, inputs=3, units=5))
+    assert isinstance(first, Loop)
+    assert isinstance(second, Loop)
+    assert (first.count, second.count) == (1, 7)
+    assert first.output in second.reads
+    assert not {"hidden", "cell", "x", "y"} & set(second.temporaries)
+
+
+REFUSALS = {
+    "peepholes": (
+        {9: constant("p", np.ones(4, np.int16), (1.0,))},
+        {},
+        "input 'p' asks for peephole weights, which is not supported",
+    ),
+    "projection": (
+        {16: constant("p", np.ones((4, 4), np.int8), (1.0,))},
+        {},
+        "input 'p' asks for a projection, which is not supported",
+    ),
+    "cell type": (
+        {19: activation("cell", (1, 4), 2.0**-11)},
+        {},
+        "state 'cell' is int8 of shape (1, 4), and must be int16 with 4 elements",
+    ),
+    "cell scale": (
+        {19: activation("cell", (1, 4), 0.3, 0, INT16)},
+        {},
+        "state 'cell' has scale 0.30000001192092896, and it must be a power of two",
+    ),
+    "activation": ({}, {"activation": "RELU"}, "activation is RELU, and must be TANH"),
+    "weights": (
+        {6: constant("w", np.ones((4, 3), np.int8), (1.0,))},
+        {},
+        "recurrent weights of the forget gate 'w' are int8 of shape (4, 3), and must be int8 of "
+        "shape (4, 4)",
+    ),
+    "no input gate": (
+        {1: None},
+        {},
+        "input 1 (input weights of the input gate) is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refuses(case):
+    operands, attributes, message = REFUSALS[case]
+    graph = lstm(np.random.default_rng(SEED), steps=2, inputs=3, units=4, **attributes)
+    (node,) = graph.nodes
+    inputs = list(node.inputs)
+    for index, tensor in operands.items():
+        inputs[index] = tensor and tensor.name
+        if tensor is not None:
+            graph.tensors[tensor.name] = tensor
+    graph.nodes[0] = replace(node, inputs=tuple(inputs))
+    with pytest.raises(InputError) as caught:
+        legalize(graph)
+    assert str(caught.value) == f"node {node.name!r} ({node.op}): {message}"
