@@ -51,7 +51,8 @@ class Tensor:
         """The shape as ``(H, W, C)``, the batch left away.
 
         ``(1, H, W, C)`` gives ``(H, W, C)``, ``(1, W, C)`` and ``(W, C)`` give ``(1, W, C)``, and
-        ``(C,)`` gives ``(1, 1, C)``; a matrix of one row is one pixel of ``C`` channels.
+        ``(C,)`` gives ``(1, 1, C)``; a matrix of one row is one pixel of ``C`` channels.  A
+        sequence whose time comes first, ``(T, 1, C)``, gives ``(1, T, C)``, the same bytes.
 
         Raises
         ------
@@ -63,13 +64,20 @@ class Tensor:
             problem = "at most 4 dimensions are supported"
         elif any(size < 1 for size in self.shape):
             problem = "every dimension must be at least 1"
-        elif len(self.shape) >= BATCHED_RANK - 1 and self.shape[0] != 1:
+        elif len(self.shape) >= BATCHED_RANK - 1 and self.shape[0] != 1 and not self.time_major:
             problem = "the first dimension is the batch, which must be 1"
         if problem:
             raise InputError(f"tensor {self.name!r} has shape {self.shape}: {problem}")
+        if self.time_major:
+            return 1, self.shape[0], self.shape[2]
         inner = self.shape[1:] if len(self.shape) >= BATCHED_RANK - 1 else self.shape
         height, width, channels = (1, 1, 1, *inner)[-3:]
         return height, width, channels
+
+    @property
+    def time_major(self) -> bool:
+        """Whether it is a sequence ``(T, 1, C)`` of several steps and batch 1."""
+        return len(self.shape) == BATCHED_RANK - 1 and self.shape[0] > 1 and self.shape[1] == 1
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tensor):

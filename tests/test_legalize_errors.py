@@ -101,11 +101,11 @@ CASES = {
     ),
     "input type": (
         convolution_of(source=replace(image(), dtype=INT16)),
-        "node 'conv_2d_0' (CONV_2D): tensor 'x' is int16, and must be int8",
+        "node 'conv_2d_0' (CONV_2D): output 'y' is int8, and must be int16 as input 'x' is",
     ),
     "output type": (
         convolution_of(output=replace(image("y", (1, 3, 3, 3)), dtype=INT16)),
-        "tensor 'y' is int16, and must be int8",
+        "output 'y' is int16, and must be int8 as input 'x' is",
     ),
     "batch": (
         convolution_of(source=image(shape=(2, 4, 4, 2))),

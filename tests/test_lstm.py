@@ -75,13 +75,20 @@ def test_random_networks_equal_tflm():
         graph = lstm(
             rng, steps=int(rng.integers(1, 9)), inputs=int(np.exp2(rng.uniform(0, 5))),
             units=int(np.exp2(rng.uniform(0, 5))), dtype=dtype, cell_exponent=exponent,
+            time_major=bool(index & 1),
             gain=float(2.0 ** rng.uniform(-1, 2)), cell_clip=clip,
         )  # fmt: skip
         outputs = assert_tflm_agrees(graph, rng, runs=RUNS)["y"]
         cases["moves"] += len(np.unique(outputs)) > outputs.size / 4
-        for kind in (str(dtype), f"clip {clip > 0}", f"fine {exponent < -12}"):
+        time_major = graph.tensors["x"].time_major
+        for kind in (
+            str(dtype),
+            f"time first {time_major}",
+            f"clip {clip > 0}",
+            f"fine {exponent < -12}",
+        ):
             cases[kind] += 1
-    assert len(cases) == 7, cases
+    assert len(cases) == 9, cases
     assert min(cases.values()) > 2, cases
 
 

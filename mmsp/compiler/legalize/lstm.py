@@ -66,8 +66,8 @@ def legalize_lstm(operands: Operands) -> list[Layer]:
         for tensor in present:
             if tensor is not None:
                 raise InputError(f"input {tensor.name!r} asks for {what}, which is not supported")
-    source = operands.activation(0, wide=True)
-    output = operands.output(source)
+    source = operands.stored(0, sequence=True)
+    output = operands.output(source, sequence=True)
     sizes = sequence_sizes(operands, source, output)
     state = variable(operands, OUTPUT_STATE, sizes.units, (source.dtype,))
     cell = variable(operands, CELL_STATE, sizes.units, (INT16,))

@@ -173,7 +173,7 @@ def legalize_pad(operands: Operands) -> list[Layer]:
 
 def legalize_reshape(operands: Operands) -> list[Layer]:
     """RESHAPE to the shape of the output tensor, which the file has resolved."""
-    source, output = operands.stored(0), operands.output_of(0)
+    source, output = operands.stored(0, sequence=True), operands.output_of(0, sequence=True)
     if source.size != output.size:
         raise InputError(f"shape {source.shape} cannot become {output.shape}: the sizes differ")
     return [

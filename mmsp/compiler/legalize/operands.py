@@ -70,18 +70,18 @@ class Operands:
             raise InputError(f"input {tensor.name!r} is constant, which is not supported here")
         return check_activation(tensor)
 
-    def stored(self, index: int) -> Tensor:
-        """Input ``index``, int8 or int16 and not constant, of an operator that moves elements."""
+    def stored(self, index: int, *, sequence: bool = False) -> Tensor:
+        """Input ``index``, int8 or int16, not constant; with ``sequence``, perhaps time-major."""
         tensor = self.required(index, "an activation")
         if tensor.data is not None:
             raise InputError(f"input {tensor.name!r} is constant, which is not supported here")
-        return check_stored(tensor)
+        return check_stored(tensor, sequence=sequence)
 
-    def output_of(self, index: int) -> Tensor:
-        """Output ``index``, int8 or int16."""
+    def output_of(self, index: int, *, sequence: bool = False) -> Tensor:
+        """Output ``index``, int8 or int16; with ``sequence``, perhaps time-major."""
         if index >= len(self.node.outputs):
             raise InputError(f"has {len(self.node.outputs)} outputs, and {index + 1} are expected")
-        return check_stored(self.graph.tensors[self.node.outputs[index]])
+        return check_stored(self.graph.tensors[self.node.outputs[index]], sequence=sequence)
 
     def image(self, index: int, *, wide: bool = False) -> Tensor:
         """Input ``index``: an activation of 4 dimensions."""
@@ -90,7 +90,7 @@ class Operands:
             raise InputError(f"input {tensor.name!r} has shape {tensor.shape}, not 4 dimensions")
         return tensor
 
-    def output(self, source: Tensor | None = None) -> Tensor:
+    def output(self, source: Tensor | None = None, *, sequence: bool = False) -> Tensor:
         """The one output: batch 1, int8, or of the type of ``source``."""
         if len(self.node.outputs) != 1:
             raise InputError(f"has {len(self.node.outputs)} outputs, and 1 is expected")
@@ -102,7 +102,7 @@ class Operands:
                 f"output {tensor.name!r} is {tensor.dtype}, and must be {source.dtype} as input "
                 f"{source.name!r} is"
             )
-        return check_stored(tensor)
+        return check_stored(tensor, sequence=sequence)
 
     def intermediate(self, suffix: str, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
         """Add a tensor to the graph, between the layers that this node becomes.
@@ -218,17 +218,24 @@ def check_activation(tensor: Tensor) -> Tensor:
     """Require an int8 tensor that has a view as pixels."""
     if tensor.dtype != INT8:
         raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}, and must be int8")
-    if len(tensor.pixels) and not tensor.shape:
-        raise InputError(f"tensor {tensor.name!r} is a scalar, and needs a dimension")
-    return tensor
+    return check_stored(tensor)
 
 
-def check_stored(tensor: Tensor) -> Tensor:
-    """Require an int8 or int16 tensor that has a view as pixels."""
+def check_stored(tensor: Tensor, *, sequence: bool = False) -> Tensor:
+    """Require an int8 or int16 tensor that has a view as pixels, in the order of its dimensions.
+
+    With ``sequence`` the first dimension may be time: a view of other dimensions, but no other
+    bytes.
+    """
     if tensor.dtype not in (INT8, INT16):
         raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}, and must be int8 or int16")
     if len(tensor.pixels) and not tensor.shape:
         raise InputError(f"tensor {tensor.name!r} is a scalar, and needs a dimension")
+    if tensor.time_major and not sequence:
+        raise InputError(
+            f"tensor {tensor.name!r} has shape {tensor.shape}: the first dimension is the batch, "
+            f"which must be 1, or the time of a recurrent operator"
+        )
     return tensor
 
 
