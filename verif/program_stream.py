@@ -4,6 +4,7 @@ What a program consists of is restated here, not taken from the compiler.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +15,40 @@ from hdl.engine.descriptor import (
     SOFTMAX_TABLE_WORDS,
     Descriptor,
     Feed,
+    LoopDescriptor,
     Operation,
+    WeightFormat,
     parameter_words,
 )
+from hdl.engine.loader import AnyDescriptor
+from hdl.engine.vector_descriptor import VectorDescriptor
 
 __all__ = ["CacheModel", "Event", "Program", "random_program", "tile_words"]
 
 WORD_BITS = 8 * MRAM_WORD_BYTES
 
-DESCRIPTOR_MASK = (1 << Descriptor.as_shape().size) - 1
+DESCRIPTOR_MASK = (1 << AnyDescriptor.as_shape().size) - 1
+
+LAYOUTS: dict[Operation, Any] = {
+    Operation.VECTOR: VectorDescriptor,
+    Operation.LOOP: LoopDescriptor,
+    Operation.AGAIN: LoopDescriptor,
+}
+"""Layout of every descriptor that is not a `Descriptor`."""
+
+BASES = {
+    Operation.JOB: (("a", "base"), ("b", "base"), ("out_base",)),
+    Operation.SOFTMAX: (("a", "base"), ("b", "base"), ("out_base",)),
+    Operation.VECTOR: (("a", "base"), ("b", "base"), ("out", "base")),
+}
+"""Fields that move by ``a_step``, ``b_step`` and ``out_step`` in each turn of a loop."""
+
+WEIGHT_BITS = {WeightFormat.INT4: 4, WeightFormat.INT2: 2}
+"""Of a weight in the stream where it is not 8."""
+
+LOOP_PROBABILITY = 1 / 4
+MAX_BODY = 3
+MAX_TURNS = 4
 
 
 class Event(NamedTuple):
@@ -34,6 +60,7 @@ class Event(NamedTuple):
 
     kind: str
     address: int = 0
+    weight_format: WeightFormat = WeightFormat.INT8
     ones: bool = False
     last: bool = False
     keep: bool = False
@@ -43,13 +70,15 @@ class Event(NamedTuple):
 class Program:
     """Words from MRAM address ``start`` on, and the loader's actions.
 
-    ``descriptors``: index of each one's first word, that of the END last.
+    ``descriptors``: index of each one's first word, that of the END last.  ``offers``: of each job
+    in the order of execution the index of its descriptor and the turn of its loop.
     """
 
     start: int
     words: list[int] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    offers: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def here(self) -> int:
@@ -58,8 +87,8 @@ class Program:
 
     @property
     def jobs(self) -> list[int]:
-        """The bits of each job's descriptor."""
-        return [self.descriptor(at) & DESCRIPTOR_MASK for at in self.descriptors[:-1]]
+        """The bits of the descriptor of each of `offers`."""
+        return [moved(self.descriptor(at), turn) & DESCRIPTOR_MASK for at, turn in self.offers]
 
     def descriptor(self, at: int) -> int:
         """The words of the descriptor at index ``at`` as one number."""
@@ -79,8 +108,29 @@ class Program:
         self.words.append(value)
 
 
+def position(layout: Any, path: tuple[str, ...]) -> tuple[int, int]:
+    """Offset and mask of a field, which may be part of another one."""
+    offset, width = 0, 0
+    for name in path:
+        place = layout.as_shape()[name]
+        offset, width, layout = offset + place.offset, place.width, place.shape
+    return offset, (1 << width) - 1
+
+
+def moved(bits: int, turn: int) -> int:
+    """A descriptor as it is in a later turn of its loop: the bases moved by the steps."""
+    operation = Operation(bits & 0b111)
+    layout = LAYOUTS.get(operation, Descriptor)
+    steps = ("a_step", "b_step", "out_step")
+    for name, path in zip(steps, BASES[operation], strict=True):
+        (at, mask), (base, base_mask) = position(layout, (name,)), position(layout, path)
+        value = (bits >> base) + turn * (bits >> at & mask)
+        bits = bits & ~(base_mask << base) | (value & base_mask) << base
+    return bits
+
+
 def tile_words(fields: dict[str, Any], config: ChipConfig) -> list[int]:
-    """Words of each tile of a group: a lane is ``rows`` bytes, a tile begins with a new word."""
+    """Words of each tile of a group: a tile begins with a new word."""
     chunks = -(-config.rows // config.lanes)
     lanes = []
     for _ in range((fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)):
@@ -94,7 +144,10 @@ def tile_words(fields: dict[str, Any], config: ChipConfig) -> list[int]:
             else:
                 chunk = inner % chunks
                 lanes.append(min(config.lanes, config.rows - chunk * config.lanes))
-    return [-(-count * config.rows // MRAM_WORD_BYTES) for count in lanes]
+    bits, tiles = WEIGHT_BITS.get(fields["weight_format"], 8), 1
+    if fields["weight_format"] is WeightFormat.INT16:
+        tiles = 3
+    return [-(-count * config.rows * bits // WORD_BITS) for count in lanes for _ in range(tiles)]
 
 
 def random_words(rng: np.random.Generator, count: int) -> list[int]:
@@ -103,20 +156,74 @@ def random_words(rng: np.random.Generator, count: int) -> list[int]:
 
 
 def random_program(rng: np.random.Generator, config: ChipConfig, jobs: int, start: int) -> Program:
-    """``jobs`` random jobs and the END; every bit that the loader has no use for is random."""
+    """``jobs`` random jobs and the END, some in loops; every bit without a use is random."""
     program = Program(start)
     program.events.append(Event("seek", start))
-    for _ in range(jobs):
-        if rng.random() < 1 / 8:
-            add_descriptor(rng, program, {"operation": Operation.SOFTMAX})
-            for word in random_words(rng, SOFTMAX_TABLE_WORDS):
-                program.word("table", word)
+    left = jobs
+    while left:
+        body = min(left, int(rng.integers(1, MAX_BODY + 1)))
+        left -= body
+        if rng.random() < LOOP_PROBABILITY:
+            add_loop(rng, program, config, body)
         else:
-            add_job(rng, program, config)
+            add_jobs(rng, program, config, body, {})
     add_descriptor(rng, program, {"operation": Operation.END})
     program.events.append(Event("end"))
     program.finish()
     return program
+
+
+def add_jobs(
+    rng: np.random.Generator,
+    program: Program,
+    config: ChipConfig,
+    count: int,
+    fixed: dict[str, int],
+) -> None:
+    """Random jobs one after another, those of the array with some ``fixed`` fields."""
+    for _ in range(count):
+        program.offers.append((len(program.words), 0))
+        kind = rng.random()
+        if kind < 1 / 8:
+            add_descriptor(rng, program, {"operation": Operation.SOFTMAX})
+            for word in random_words(rng, SOFTMAX_TABLE_WORDS):
+                program.word("table", word)
+        elif kind < 3 / 8:
+            payload = int(rng.integers(0, 40)) if rng.random() < 1 / 2 else 0
+            fields = {"operation": Operation.VECTOR, "payload_words": payload}
+            add_descriptor(rng, program, fields)
+            for word in random_words(rng, payload):
+                program.word("table", word)
+        else:
+            add_job(rng, program, config, fixed)
+
+
+def add_loop(rng: np.random.Generator, program: Program, config: ChipConfig, jobs: int) -> None:
+    """A loop of jobs; in all its turns but the last its words are kept, or else sought again.
+
+    In one of two kept bodies no job has several stripes; in the others, where one goes back to its
+    tiles, it seeks them, and what was kept for the next turn is gone.
+    """
+    keep, turns = bool(rng.integers(2)), int(rng.integers(1, MAX_TURNS + 1))
+    fields = {"operation": Operation.LOOP, "keep": int(keep), "turns_last": turns - 1}
+    add_descriptor(rng, program, fields)
+    begin, first_event, first_offer = program.here, len(program.events), len(program.offers)
+    add_jobs(rng, program, config, jobs, {"stripes_last": 0} if rng.integers(2) else {})
+    add_descriptor(rng, program, {"operation": Operation.AGAIN})
+    once, offers = program.events[first_event:], program.offers[first_offer:]
+    del program.events[first_event:]
+    for _ in range(turns - 1):
+        for event, following in pairwise([*once, Event("end")]):
+            if event.kind not in ("rewind", "seek"):
+                kept = event.keep or (keep and not event.ones)
+                program.events.append(event._replace(keep=kept))
+            else:
+                back = Event("seek", following.address) if keep else event
+                program.events.append(back)
+                keep = False
+        program.events.append(Event("rewind") if keep else Event("seek", begin))
+    program.events += once
+    program.offers[first_offer:] = [(at, turn) for turn in range(turns) for at, _ in offers]
 
 
 def add_descriptor(rng: np.random.Generator, program: Program, fields: dict[str, Any]) -> None:
@@ -129,11 +236,12 @@ def add_descriptor(rng: np.random.Generator, program: Program, fields: dict[str,
 
 def with_fields(bits: int, fields: dict[str, Any]) -> int:
     """``bits`` of a descriptor with some of its fields replaced."""
-    layout = Descriptor.as_shape()
+    operation = fields["operation"] if "operation" in fields else Operation(bits & 0b111)
+    layout = LAYOUTS.get(operation, Descriptor)
     for name, value in fields.items():
-        mask = (1 << layout[name].width) - 1
-        bits &= ~(mask << layout[name].offset)
-        bits |= (int(getattr(value, "value", value)) & mask) << layout[name].offset
+        offset, mask = position(layout, (name,))
+        bits &= ~(mask << offset)
+        bits |= (int(getattr(value, "value", value)) & mask) << offset
     return bits
 
 
@@ -143,12 +251,15 @@ def as_words(bits: int) -> list[int]:
     return [bits >> (WORD_BITS * i) & mask for i in range(DESCRIPTOR_WORDS)]
 
 
-def add_job(rng: np.random.Generator, program: Program, config: ChipConfig) -> None:
-    """A job: for each group parameters, then for each stripe the same tiles."""
+def add_job(
+    rng: np.random.Generator, program: Program, config: ChipConfig, fixed: dict[str, int]
+) -> None:
+    """A job of the array: for each group parameters, then for each stripe the same tiles."""
     feed = [Feed.DENSE, Feed.WINDOW, Feed.PACKED][int(rng.integers(3))]
     fields: dict[str, Any] = {
         "operation": Operation.JOB,
         "feed": feed,
+        "weight_format": WeightFormat(int(rng.integers(len(WeightFormat)))),
         "ones": int(rng.random() < 1 / 4),
         "refetch": int(rng.integers(2)),
         "groups_last": int(rng.integers(3)),
@@ -158,18 +269,19 @@ def add_job(rng: np.random.Generator, program: Program, config: ChipConfig) -> N
         "inner_last": 0 if feed is Feed.WINDOW else int(rng.integers(5)),
         "lanes_last": int(rng.integers(1, config.lanes + 1)),
         "packed_lanes": int(rng.integers(1, config.lanes + 1)),
-    }
+    } | fixed
     add_descriptor(rng, program, fields)
     sizes = tile_words(fields, config)
+    empty = Event("tiles", weight_format=fields["weight_format"])
     for _ in range(fields["groups_last"] + 1):
         for word in random_words(rng, parameter_words(config.rows)):
             program.word("parameters", word)
         if fields["ones"]:
-            tile = Event("tiles", program.here, ones=True, last=True)
+            tile = empty._replace(address=program.here, ones=True, last=True)
             program.events += [tile] * len(sizes) * (fields["stripes_last"] + 1)
             continue
         again = Event("seek", program.here) if fields["refetch"] else Event("rewind")
-        tiles = [Event("tiles", last=i == size - 1) for size in sizes for i in range(size)]
+        tiles = [empty._replace(last=i == size - 1) for size in sizes for i in range(size)]
         tiles = [tile._replace(address=program.here + i) for i, tile in enumerate(tiles)]
         kept = [tile._replace(keep=not fields["refetch"]) for tile in tiles]
         program.events += [*kept, again] * fields["stripes_last"] + tiles

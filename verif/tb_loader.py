@@ -8,13 +8,18 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from hdl.config import CONFIGS
+from hdl.engine.descriptor import WeightFormat
 from verif.bench import coin, parameters, start
 from verif.program_stream import CacheModel, Event, Program, random_program
 
-PROGRAMS = 30
+PROGRAMS = 12
+MOST_PROGRAMS = 10 * PROGRAMS
+"""However long it takes until everything has happened."""
 JOBS = 10
 TAKEN_PROBABILITY = 0.1
-TILE_ONES, TILE_LAST = 128, 129
+KINDS = ("seek", "rewind", "descriptor", "parameters", "tiles", "table", "end")
+"""Kinds of events, see `verif.program_stream.Event`."""
+TILE_FORMAT, TILE_ONES, TILE_LAST = 128, 130, 131
 """Bits of a tile word."""
 
 
@@ -99,6 +104,8 @@ class Bench:
             expected = next(self.expected)
             assert event == expected
             self.seen[event.kind, event.ones] += 1
+            self.seen["kept"] += event.kind in ("descriptor", "table", "parameters") and event.keep
+            self.seen[event.weight_format] += event.kind == "tiles" and not event.ones
 
     def transfer(self, name: str, moved: bool) -> Event:
         """What moved into a sink, with its payload checked."""
@@ -108,9 +115,10 @@ class Bench:
             assert payload == self.cache.payload
             return Event(name, self.cache.address)
         ones, last = bool(payload >> TILE_ONES & 1), bool(payload >> TILE_LAST & 1)
+        weight_format = WeightFormat(payload >> TILE_FORMAT & 0b11)
         assert moved != ones
-        assert ones or payload & ((1 << TILE_ONES) - 1) == self.cache.payload
-        return Event(name, self.cache.address, ones=ones, last=last)
+        assert ones or payload & ((1 << TILE_FORMAT) - 1) == self.cache.payload
+        return Event(name, self.cache.address, weight_format, ones=ones, last=last)
 
     def follow_job(self) -> None:
         """Check the job on offer and let the sequencer go on."""
@@ -139,14 +147,17 @@ async def words_reach_their_sinks(dut, idle: float, stall: float) -> None:
     config = CONFIGS[parameters()["config"]]
     bench = Bench(dut, rng, idle, stall)
     await start(dut)
-    for _ in range(PROGRAMS):
+    needed = {("tiles", True), "kept", "moved", *WeightFormat}
+    needed |= {(kind, False) for kind in KINDS}
+    count = 0
+    while count < (PROGRAMS if needed <= set(+bench.seen) else MOST_PROGRAMS):
         program = random_program(rng, config, int(rng.integers(1, JOBS)), int(rng.integers(0, 999)))
+        bench.seen["moved"] += any(turn for _, turn in program.offers)
         await bench.run(program, takes=float(rng.choice([0.05, 1.0])))
         while bench.had_job or bench.running:  # a restart comes when everything is done
             await bench.cycle(1.0)
         assert next(bench.jobs, None) is None
+        count += 1
     dut._log.info("seed %d: %s", cocotb.RANDOM_SEED, dict(bench.seen))
-    kinds = ("seek", "rewind", "descriptor", "parameters", "tiles", "table", "end")
-    missing = [kind for kind in kinds if not bench.seen[kind, False]]
+    missing = needed - set(+bench.seen)
     assert not missing, f"never happened: {missing}"
-    assert bench.seen["tiles", True] > 0, "no tiles of ones"

@@ -8,7 +8,7 @@ from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import WeightFormat
 from hdl.engine.fetch import OPERAND
 
-__all__ = ["SUM_BITS", "MacArray", "TileWord"]
+__all__ = ["PACKINGS", "SUM_BITS", "MacArray", "TileWord"]
 
 PACKINGS = {WeightFormat.INT4: 1, WeightFormat.INT2: 2}
 """Binary logarithm of how many weights take the place of one of int8, where it is not one."""

@@ -8,13 +8,14 @@ from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.accumulators import Accumulators, AccumulatorTag
 from hdl.engine.align import Align
 from hdl.engine.array import MacArray
-from hdl.engine.descriptor import Descriptor, Feed, Operation, Reduction
+from hdl.engine.descriptor import Feed, Operation, Reduction
 from hdl.engine.drain import Drain
 from hdl.engine.fetch import Fetch
-from hdl.engine.loader import Loader
+from hdl.engine.loader import AnyDescriptor, Loader
 from hdl.engine.memory import ActivationMemory, HostPort
 from hdl.engine.parameters import ParameterStore
 from hdl.engine.serial import Serial
+from hdl.engine.vector import Vector
 from hdl.engine.walker import Walker
 
 __all__ = ["Engine"]
@@ -23,7 +24,8 @@ __all__ = ["Engine"]
 class Engine(wiring.Component):
     """Loader, front end, array, accumulators, drain and activation memory, and their sequencing.
 
-    The front end (`Walker`, `Fetch`, `Align`) and the back end (`MacArray`, `Accumulators`) are two
+    A job belongs to the array, to the serial path or to the vector unit; one runs at a time.  The
+    front end (`Walker`, `Fetch`, `Align`) and the back end (`MacArray`, `Accumulators`) are two
     pipelines that stall apart: the front waits for weight tiles, the back for the drain.
 
     Members
@@ -35,7 +37,7 @@ class Engine(wiring.Component):
     busy : Out(1)
         High from the cycle after `start` until the last result is in the activation memory.
     layer_done : Out(1)
-        Pulse at the end of each job.
+        Pulse at the end of each job; of one in a loop, in each turn.
     words, address, keep, rewind, seek, stop, end, end_valid
         Towards the weight cache; see `hdl.mram.cache.WeightCache`.
     host : In(HostPort)
@@ -82,13 +84,13 @@ class Engine(wiring.Component):
         m.submodules.parameters = parameters = ParameterStore(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.serial = serial = Serial(config)
+        m.submodules.vector = vector = Vector(config)
         m.submodules.memory = memory = ActivationMemory(config)
 
         # --- program stream -----------------------------------------------------------------------
         wiring.connect(m, flipped(self.words), loader.words)
         wiring.connect(m, loader.parameters, parameters.i)
         wiring.connect(m, loader.tiles, array.tile)
-        wiring.connect(m, loader.table, serial.table)
         m.d.comb += [
             loader.start.eq(self.start),
             loader.program.eq(self.program),
@@ -103,26 +105,36 @@ class Engine(wiring.Component):
         ]
 
         # --- sequencing: one job at a time; the loader is one ahead -------------------------------
-        job, running = Signal(Descriptor), Signal()
-        is_softmax, begin, done = Signal(), Signal(), Signal()
+        held, running = Signal(AnyDescriptor), Signal()
+        job = held.job
+        is_softmax, is_vector, begin, done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             loader.taken.eq(loader.job_valid & ~running),
             loader.running.eq(running),
-            is_softmax.eq(job.operation == Operation.SOFTMAX),
+            is_softmax.eq(held.header.operation == Operation.SOFTMAX),
+            is_vector.eq(held.header.operation == Operation.VECTOR),
             walker.job.eq(job),
             fetch.job.eq(job),
             align.job.eq(job),
             drain.job.eq(job),
             serial.job.eq(job),
-            walker.start.eq(begin & ~is_softmax),
-            drain.start.eq(begin & ~is_softmax),
+            vector.job.eq(held.vector),
+            walker.start.eq(begin & ~is_softmax & ~is_vector),
+            drain.start.eq(begin & ~is_softmax & ~is_vector),
             serial.start.eq(begin & is_softmax),
-            done.eq(running & ~begin & ~drain.busy & ~serial.busy),
+            vector.start.eq(begin & is_vector),
+            # What follows a descriptor comes when its job has been taken.
+            serial.table.valid.eq(loader.table.valid & is_softmax),
+            serial.table.payload.eq(loader.table.payload),
+            vector.words.valid.eq(loader.table.valid & is_vector),
+            vector.words.payload.eq(loader.table.payload),
+            loader.table.ready.eq(Mux(is_vector, vector.words.ready, serial.table.ready)),
+            done.eq(running & ~begin & ~drain.busy & ~serial.busy & ~vector.busy),
             self.layer_done.eq(done),
         ]
         m.d.sync += begin.eq(loader.taken)
         with m.If(loader.taken):
-            m.d.sync += [job.eq(loader.job), running.eq(1)]
+            m.d.sync += [held.eq(loader.job), running.eq(1)]
         with m.Elif(done):
             m.d.sync += running.eq(0)
         with m.If(self.start):
@@ -162,6 +174,7 @@ class Engine(wiring.Component):
                 operand_tag.last.eq(tag.last),
                 operand_tag.maximum.eq(job.reduction == Reduction.MAX),
                 operand_tag.skip.eq(~fetch.inside),
+                operand_tag.shift.eq(tag.shift),
             ]
         m.d.comb += [
             array.advance.eq(back & operand_valid),
@@ -178,18 +191,24 @@ class Engine(wiring.Component):
         # --- activation memory --------------------------------------------------------------------
         wiring.connect(m, flipped(self.host), memory.host)
         for b, read in enumerate(memory.reads):
-            m.d.comb += [
-                read.enable.eq(fetch.banks[b].enable | serial.banks[b].enable),
-                read.address.eq(Mux(serial.busy, serial.banks[b].address, fetch.banks[b].address)),
-                fetch.banks[b].data.eq(read.data),
-                serial.banks[b].data.eq(read.data),
-            ]
-        sink, source = memory.write.word, Mux(serial.busy, serial.write.word.valid, 0)
+            m.d.comb += read.enable.eq(
+                fetch.banks[b].enable | serial.banks[b].enable | vector.banks[b].enable
+            )
+            with m.If(is_vector):
+                m.d.comb += read.address.eq(vector.banks[b].address)
+            with m.Elif(is_softmax):
+                m.d.comb += read.address.eq(serial.banks[b].address)
+            with m.Else():
+                m.d.comb += read.address.eq(fetch.banks[b].address)
+            for reader in (fetch, serial, vector):
+                m.d.comb += reader.banks[b].data.eq(read.data)
+        with m.If(is_vector):
+            wiring.connect(m, vector.write, memory.write)
+        with m.Elif(is_softmax):
+            wiring.connect(m, serial.write, memory.write)
+        with m.Else():
+            wiring.connect(m, drain.write, memory.write)
         m.d.comb += [
-            sink.valid.eq(source | drain.write.word.valid),
-            sink.payload.eq(Mux(serial.busy, serial.write.word.payload, drain.write.word.payload)),
-            drain.write.word.ready.eq(sink.ready & ~serial.busy),
-            serial.write.word.ready.eq(sink.ready & serial.busy),
             self.mac_active.eq(entering),
             self.wait_weights.eq(back & tile_missing),
             self.wait_drain.eq(~back),
@@ -198,6 +217,9 @@ class Engine(wiring.Component):
             Assert(~(self.start & self.busy), "started while busy"),
             Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
             Assert(~(serial.busy & drain.busy), "two jobs at once"),
+            Assert(~(vector.busy & (serial.busy | drain.busy)), "two jobs at once"),
+            Assert(~vector.busy | is_vector, "the memory is not the vector unit's"),
+            Assert(~serial.busy | is_softmax, "the memory is not the serial path's"),
             Assert(
                 ~(done & (fetch.in_flight | accumulators.in_flight | walker.busy)),
                 "a job ended with steps in flight",
