@@ -82,7 +82,7 @@ def counts(
     """Divisors, and the parameters that divide by them."""
     largest = LARGEST_COUNTS[out_bits]
     count = (2 ** rng.uniform(0, np.log2(largest), size)).astype(np.int64)
-    inverse = np.array([reciprocal(int(n)) for n in count.reshape(-1)]).reshape(*size, 2)
+    inverse = np.array([reciprocal(int(n), out_bits) for n in count.reshape(-1)]).reshape(*size, 2)
     return count, Channels(count // 2, inverse[:, :, 0], inverse[:, :, 1])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge, gather
 
 from hdl.config import ChipConfig
+from hdl.engine.requantizer import Requantizer
 from models.engine.drain import OutputWalk
 from verif.bench import parameters, start
 from verif.drain_jobs import KINDS, STYLES, DrainJob, Style, random_walk
@@ -22,9 +23,9 @@ MIN_OUTPUTS = 5
 MIN_IN_RANGE = 0.15
 FULL_RATE_PIXELS = 20
 
-STATE = [
-    "operand_b", "held_waits", "sums_valid", "word_valid", "slot_0", "slot_1", "slot_2", "slot_3",
-]  # fmt: skip
+STATE = ["operand_b", "held_waits", "sums_valid", "word_valid"] + [
+    f"slot_{i}" for i in range(Requantizer.LATENCY)
+]
 """Registers of the drain that must be zero between jobs."""
 
 

@@ -74,7 +74,7 @@ class Drain(wiring.Component):
         Words for the activation memory.
     """
 
-    LATENCY = 6
+    LATENCY = 2 + Requantizer.LATENCY
     """Cycles from a pixel to its word, if ``requantizers == rows`` and nothing is added."""
 
     def __init__(self, config: ChipConfig):

@@ -65,7 +65,7 @@ class Requantizer(wiring.Component):
     All inputs belong to one value, travel with it, and may change every cycle.
     """
 
-    LATENCY = 4
+    LATENCY = 5
 
     advance: In(1)
     value: In(signed(ACCUMULATOR_BITS))
@@ -77,39 +77,41 @@ class Requantizer(wiring.Component):
     scaled: Out(signed(32))
 
     def elaborate(self, platform):
-        """Build the four stages."""
+        """Build the five stages."""
         m = Module()
+        modes = data.StructLayout({"average": 1, "single": 1, "flip": 1, "right": range(32)})
+        modes_0, modes_1, modes_2, modes_3 = (Signal(modes, name=f"modes_{i}") for i in range(4))
 
-        # Stage 0: add the bias, or add it to the magnitude; then the left shift.  What is above 32
-        # bits matters with `single` only, where the shift is at most 7.
+        # Stage 0: what arrives comes out of much logic, so nothing is done but to take the
+        # magnitude's complement.
         flip = Signal()
-        total = Signal(signed(ACCUMULATOR_BITS + 1))
+        value = Signal(signed(ACCUMULATOR_BITS))
+        bias, multiplier_0 = Signal(signed(32)), Signal(unsigned(31))
         left, right = Signal(range(32)), Signal(range(32))
         m.d.comb += [
             flip.eq(self.average & self.value[31]),
-            total.eq(
-                (self.value ^ flip.replicate(ACCUMULATOR_BITS)).as_signed() + self.bias + flip
-            ),
-            left.eq(Mux(self.shift > 0, self.shift, 0)),
             right.eq(Mux(self.shift < 0, -self.shift, 0)),
         ]
+
+        # Stage 1: add the bias; then the left shift.  What is above 32 bits matters with `single`
+        # only, where the shift is at most 7.
+        total = Signal(signed(ACCUMULATOR_BITS + 1))
+        m.d.comb += total.eq(value + bias + modes_0.flip)
         low, top = Signal(32), Signal(signed(TOP_BITS))
         multiplier = Signal(unsigned(31))
-        modes = data.StructLayout({"average": 1, "single": 1, "flip": 1, "right": range(32)})
-        modes_0, modes_1, modes_2 = (Signal(modes, name=f"modes_{i}") for i in range(3))
 
-        # Stage 1: multiply.  |operand| <= 2**31 and multiplier < 2**31: 63 bits hold the product;
+        # Stage 2: multiply.  |operand| <= 2**31 and multiplier < 2**31: 63 bits hold the product;
         # with `single`, |operand| <= 2**47 and multiplier < 2**15, so they do, too.  Four products
         # of at most 17 bits each: as that multiplier has no upper half, one of them is free for
         # the top of the wide operand.
         lows = Cat(low[:16], Const(0, 1)).as_signed()
-        highs = Cat(low[16:], low[31] & ~modes_0.single).as_signed()
+        highs = Cat(low[16:], low[31] & ~modes_1.single).as_signed()
         by_lows = Cat(multiplier[:16], Const(0, 1)).as_signed()
         by_highs = Cat(multiplier[16:], Const(0, 2)).as_signed()
         free, by_free = Signal(signed(17)), Signal(signed(17))
         m.d.comb += [
-            free.eq(Mux(modes_0.single, top, highs)),
-            by_free.eq(Mux(modes_0.single, by_lows, by_highs)),
+            free.eq(Mux(modes_1.single, top, highs)),
+            by_free.eq(Mux(modes_1.single, by_lows, by_highs)),
         ]
         ends, middle = Signal(signed(63)), Signal(signed(34))
         product = Signal(signed(63))
@@ -118,41 +120,46 @@ class Requantizer(wiring.Component):
             middle.eq(highs * by_lows + lows * by_highs),
         ]
 
-        # Stage 2: SRDHM is floor((product + 2**30) / 2**31), that is, add bit 30 to the high part
+        # Stage 3: SRDHM is floor((product + 2**30) / 2**31), that is, add bit 30 to the high part
         # (its saturating case needs both operands -2**31, and the multiplier is not negative).
-        # Stage 3 rounds half away from zero, which for a negative x is round-half-up of x - 1:
+        # Stage 4 rounds half away from zero, which for a negative x is round-half-up of x - 1:
         # that decrement is taken here, where it merges into the same adder.  A product that is
         # negative but rounds to zero counts as negative too; -1 then rounds back to zero.
         # With `single` nothing is rounded here.
-        negative = ~modes_1.average & (product < 0)
-        half = ~modes_1.average & product[FRACTION_BITS - 1]
+        negative = ~modes_2.average & (product < 0)
+        half = ~modes_2.average & product[FRACTION_BITS - 1]
         round_high = Signal(signed(2))  # half - negative
         m.d.comb += round_high.eq(Cat(half ^ negative, negative & ~half))
         rounded = Signal(signed(32))
         m.d.comb += rounded.eq((product >> FRACTION_BITS) + round_high)
         high, below = Signal(signed(63 - REDUCED_BITS)), Signal()
 
-        # Stage 3: the right shift keeps one bit more, which is the rounding increment.  For a
-        # shift by zero that bit is the decrement of stage 2, so that it is taken back.
+        # Stage 4: the right shift keeps one bit more, which is the rounding increment.  For a
+        # shift by zero that bit is the decrement of stage 3, so that it is taken back.
         shifted = Signal(signed(33))
-        m.d.comb += shifted.eq(Cat(below, high).as_signed() >> modes_2.right)
+        m.d.comb += shifted.eq(Cat(below, high).as_signed() >> modes_3.right)
 
         with m.If(self.advance):
             m.d.sync += [
-                low.eq(total[:32] << left),
-                top.eq((total << left[:3]) >> 32),
-                multiplier.eq(self.multiplier),
+                value.eq(self.value ^ flip.replicate(ACCUMULATOR_BITS)),
+                bias.eq(self.bias),
+                multiplier_0.eq(self.multiplier),
+                left.eq(Mux(self.shift > 0, self.shift, 0)),
                 Cat(modes_0.average, modes_0.single, modes_0.flip, modes_0.right).eq(
                     Cat(self.average, self.single, flip, right)
                 ),
-                product.eq(Cat(ends[:16], (ends >> 16) + middle)),
+                low.eq(total[:32] << left),
+                top.eq((total << left[:3]) >> 32),
+                multiplier.eq(multiplier_0),
                 modes_1.eq(modes_0),
-                high.eq(Mux(modes_1.single, product >> REDUCED_BITS, rounded)),
-                below.eq(Mux(modes_1.single, product[REDUCED_BITS - 1], negative)),
+                product.eq(Cat(ends[:16], (ends >> 16) + middle)),
                 modes_2.eq(modes_1),
+                high.eq(Mux(modes_2.single, product >> REDUCED_BITS, rounded)),
+                below.eq(Mux(modes_2.single, product[REDUCED_BITS - 1], negative)),
+                modes_3.eq(modes_2),
                 self.scaled.eq(
-                    (shifted[1:] ^ modes_2.flip.replicate(32))
-                    + Mux(modes_2.average, modes_2.flip, shifted[0])
+                    (shifted[1:] ^ modes_3.flip.replicate(32))
+                    + Mux(modes_3.average, modes_3.flip, shifted[0])
                 ),
             ]
         return m
