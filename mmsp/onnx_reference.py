@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmsp.compiler.layers import Layer
 from mmsp.compiler.legalize import legalize
 from mmsp.description import Port, graph_ports
-from mmsp.errors import InputError
+from mmsp.errors import InputError, first_line
 from mmsp.golden import run_golden
 from mmsp.importers.onnx_qdq import OnnxImport, import_onnx
 
@@ -99,7 +99,7 @@ def run_onnxruntime(
         names = list(values) or [output.name for output in session.get_outputs()]
         results = session.run(names, dict(inputs))
     except Exception as error:  # its exceptions have no common base class
-        raise InputError(f"onnxruntime refuses the network: {error}") from None
+        raise InputError(f"onnxruntime refuses the network: {first_line(error)}") from None
     return {key: np.asarray(result) for key, result in zip(names, results, strict=True)}
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmsp.errors import InputError
 from mmsp.graph import Node, Quantization, Tensor
+from mmsp.importers.onnx_qdq.file import check_size
 from mmsp.importers.onnx_qdq.values import (
     ACTIVATIONS,
     Layout,
@@ -54,7 +55,7 @@ class GraphBuilder:
     ) -> str:
         """Add a tensor that is computed; return its name."""
         name = unique_name(stem, self.tensor_names)
-        self.tensors[name] = Tensor(name, tuple(shape), dtype, quantization)
+        self.tensors[name] = Tensor(name, check_size(tuple(shape)), dtype, quantization)
         return name
 
     def constant(
@@ -175,7 +176,10 @@ class GraphBuilder:
 
     def realise(self, pending: Pending, quantization: Quantization, stem: str) -> Stored:
         """Write a pending result with the scale and zero point that it gets."""
-        activation = activation_of(pending.clamp, quantization)
+        try:
+            activation = activation_of(pending.clamp, quantization)
+        except InputError as error:
+            raise InputError(f"the result of node {pending.node!r}: {error}") from None
         if pending.fuses:
             return pending.make(quantization, activation, stem)
         stored = pending.make(quantization, "NONE", stem)

@@ -1,5 +1,6 @@
 """Opens an ONNX file and checks what does not depend on single operators."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +10,15 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from mmsp.errors import InputError
+from mmsp.errors import InputError, first_line
 from mmsp.importers.onnx_qdq.values import Constant, Pending, Shape, Stored, Value, Weight
 
-__all__ = ["Operation", "declared_shape", "open_model", "read_constant"]
+__all__ = ["Operation", "check_size", "declared_shape", "open_model", "read_constant"]
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 25
 """13 brought scales per channel."""
+
+LARGEST_TENSOR = 1 << 24
 
 DOMAINS = ("", "ai.onnx")
 HALF_BYTE = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
@@ -35,11 +38,16 @@ class Operation:
     attributes: dict[str, Any]
     operand_names: list[str] = field(default_factory=list)
 
-    def take(self, name: str, default: Any = REQUIRED) -> Any:
-        """Value of an attribute, or ``default``."""
-        if name not in self.attributes and default is REQUIRED:
-            raise InputError(f"attribute {name} is missing")
-        return self.attributes.pop(name, default)
+    def take(self, name: str, default: Any = REQUIRED, kind: type | None = None) -> Any:
+        """Value of an attribute, of type ``kind`` or that of ``default``, or ``default``."""
+        if name not in self.attributes:
+            if default is REQUIRED:
+                raise InputError(f"attribute {name} is missing")
+            return default
+        value, kind = self.attributes.pop(name), kind or type(default)
+        if not isinstance(value, kind):
+            raise InputError(f"attribute {name} is {value!r}, and must be of type {kind.__name__}")
+        return value
 
     def expect(self, name: str, value: Any, *others: Any) -> Any:
         """An attribute that must have ``value``, which is its default, or one of ``others``."""
@@ -113,7 +121,7 @@ def open_model(data: bytes, name: str) -> tuple[Any, int]:
     try:
         model: Any = onnx.load_from_string(data)
     except DecodeError as error:
-        raise InputError(f"{name} is truncated or corrupt: {error}") from None
+        raise InputError(f"{name} is truncated or corrupt: {first_line(error)}") from None
     opsets = [entry.version for entry in model.opset_import if entry.domain in DOMAINS]
     if not model.graph.node or len(opsets) != 1:
         raise InputError(
@@ -137,7 +145,9 @@ def read_constant(tensor: Any, name: str) -> Constant:
     try:
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
-        raise InputError(f"constant {name!r} is truncated or corrupt: {error}") from None
+        raise InputError(
+            f"constant {name!r} is truncated or corrupt: {first_line(error)}"
+        ) from None
     bits = HALF_BYTE.get(tensor.data_type, 0)
     if bits:
         array = array.astype(np.uint8 if tensor.data_type in UNSIGNED else np.int8)
@@ -163,4 +173,11 @@ def declared_shape(info: Any) -> Shape:
                 )
             size = 1
         sizes.append(size)
-    return tuple(sizes)
+    return check_size(tuple(sizes))
+
+
+def check_size(shape: Shape) -> Shape:
+    """Refuse a shape that no chip could ever hold, before anybody allocates memory for it."""
+    if math.prod(shape) > LARGEST_TENSOR:
+        raise InputError(f"shape {shape} has more than {LARGEST_TENSOR:,} elements")
+    return shape

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from mmsp.errors import InputError
+from mmsp.errors import InputError, first_line
 from mmsp.importers.onnx_qdq.file import Operation
 from mmsp.importers.onnx_qdq.values import Constant
 
@@ -40,6 +40,6 @@ def fold(op: Operation, node: Any) -> list[Constant]:
     try:
         results = ReferenceEvaluator(model).run(None, operands)
     except Exception as error:  # the evaluator raises whatever NumPy does
-        raise InputError(f"its constant result cannot be computed: {error}") from None
+        raise InputError(f"its constant result cannot be computed: {first_line(error)}") from None
     op.attributes.clear()
     return [Constant(np.asarray(result)) for result in results]

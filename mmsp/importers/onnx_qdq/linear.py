@@ -194,7 +194,7 @@ def read_transposed_window(
     """Window of a ConvTranspose, and the size of its output."""
     rank = len(kernel) if image_rank else 1
     extra = list(op.take("output_padding", [0] * rank))
-    wanted = op.take("output_shape", None)
+    wanted = op.take("output_shape", None, list)
     scheme = op.attributes.get("auto_pad", "NOTSET")
     window = read_window(op, size, kernel, image_rank, transposed=True)
     if window.dilation != (1, 1):

@@ -109,7 +109,7 @@ def transpose(op: Operation, b: GraphBuilder) -> Value:
     """Transpose: another view of what lies in memory."""
     value = op.required(0)
     source = shape_of(value)
-    permutation = tuple(op.take("perm", range(len(source))[::-1]))
+    permutation = tuple(op.take("perm", list(range(len(source)))[::-1]))
     if sorted(permutation) != list(range(len(source))):
         raise InputError(
             f"attribute perm is {permutation}, and must order the {len(source)} dimensions"
@@ -135,7 +135,7 @@ def transpose(op: Operation, b: GraphBuilder) -> Value:
 def concatenate(op: Operation, b: GraphBuilder) -> Value:
     """Concat: CONCATENATION of operands with one scale and zero point."""
     values = [op.movable(index) for index in range(len(op.operands))]
-    axis = resolve(op.take("axis"), len(values[0].shape), "attribute axis")
+    axis = resolve(op.take("axis", kind=int), len(values[0].shape), "attribute axis")
     rest = {(value.shape[:axis], value.shape[axis + 1 :]) for value in values}
     if len(rest) > 1:
         shapes = ", ".join(str(value.shape) for value in values)

@@ -32,7 +32,7 @@ def read_parameters(op: Operation) -> tuple[NDArray[np.float32], Constant, int]:
         raise InputError("input 2 (zero point) must be constant, with an entry for each scale")
     op.expect("block_size", 0)
     for name in IGNORED:
-        op.take(name, None)
+        op.take(name, None, int)
     if scale.ndim > 1:
         raise InputError(f"scale has shape {scale.shape}, and must have at most 1 dimension")
     return scale.reshape(-1), zero_point, op.take("axis", 1)

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from mmsp.errors import InputError
+from mmsp.errors import InputError, first_line
 from mmsp.graph import Graph
 from mmsp.importers.onnx_qdq import elementwise, linear, movement, quantize, recurrent, window
 from mmsp.importers.onnx_qdq.builder import GraphBuilder
@@ -109,6 +109,9 @@ def import_onnx(data: bytes, name: str) -> OnnxImport:
         return OnnxReader(model, opset, name).read()
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
+        # What a corrupt file can still make NumPy say.
+        raise InputError(f"{name} is truncated or corrupt: {first_line(error)}") from None
 
 
 class OnnxReader:
@@ -190,7 +193,7 @@ class OnnxReader:
             return [constant_node(node, op)]
         if op.op == "Shape" and op.operands and op.operands[0] is not None:
             shape = np.array(movement.shape_of(op.operands[0]), np.int64)
-            return [Constant(shape[op.take("start", 0) : op.take("end", None)])]
+            return [Constant(shape[op.take("start", 0) : op.take("end", None, int)])]
         if op.op in FOLDED and all(isinstance(v, Constant) for v in op.operands if v is not None):
             return fold(op, node)
         if op.op in QUANTIZERS:

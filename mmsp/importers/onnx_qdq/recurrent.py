@@ -75,13 +75,13 @@ def gru(op: Operation, b: GraphBuilder) -> list[Value]:
 
 def read_attributes(op: Operation) -> tuple[int, int]:
     """Hidden size and linear_before_reset; the other attributes have one value only."""
-    hidden = op.take("hidden_size")
+    hidden = op.take("hidden_size", kind=int)
     op.expect("direction", "forward")
     op.expect("layout", 0)
     op.expect("activations", ACTIVATIONS)
     for name in ("activation_alpha", "activation_beta", "clip"):
         if name in op.attributes:
-            raise InputError(f"attribute {name} is {op.take(name)!r}, and must be absent")
+            raise InputError(f"attribute {name} is {op.attributes[name]!r}, and must be absent")
     return hidden, op.expect("linear_before_reset", 0, 1)
 
 

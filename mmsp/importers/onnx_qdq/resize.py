@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmsp.errors import InputError
 from mmsp.importers.onnx_qdq.builder import GraphBuilder, channels_last
-from mmsp.importers.onnx_qdq.file import Operation
+from mmsp.importers.onnx_qdq.file import Operation, check_size
 from mmsp.importers.onnx_qdq.movement import through
 from mmsp.importers.onnx_qdq.values import Shape, Stored, Value
 
@@ -60,7 +60,7 @@ def resize(op: Operation, b: GraphBuilder) -> Value:
         op.expect(name, 0)
     op.expect("keep_aspect_ratio_policy", "stretch")
     for name in ("cubic_coeff_a", "extrapolation_value"):
-        op.take(name, None)  # of other modes
+        op.take(name, None, float)  # of other modes
     shape, scales = resized_shape(op, value.shape)
     if shape[:2] != value.shape[:2]:
         raise InputError(f"shape {value.shape} becomes {shape}: batch and channels must stay")
@@ -98,7 +98,7 @@ def resize(op: Operation, b: GraphBuilder) -> Value:
 
 def resized_shape(op: Operation, source: Shape) -> tuple[Shape, list[float]]:
     """Shape of the result, and the scale of every dimension."""
-    axes = list(op.take("axes", range(len(source))))
+    axes = list(op.take("axes", list(range(len(source)))))
     scales, sizes = op.constant(2, "scales"), op.integers(3, "sizes")
     given = sizes if sizes is not None else ([] if scales is None else scales.reshape(-1).tolist())
     if len(given) != len(axes) or not all(each > 0 for each in given):
@@ -107,4 +107,4 @@ def resized_shape(op: Operation, source: Shape) -> tuple[Shape, list[float]]:
     for axis, each in zip(axes, given, strict=True):
         shape[axis] = int(each) if sizes is not None else int(np.floor(source[axis] * each))
         factors[axis] = float(each) if sizes is None else each / source[axis]
-    return tuple(shape), factors
+    return check_size(tuple(shape)), factors

@@ -63,7 +63,7 @@ def read_window(
         padded = [low] * (2 - rank) + values
         return padded[0], padded[1]
 
-    declared = op.take("kernel_shape", None)
+    declared = op.take("kernel_shape", None, list)
     if declared is not None:
         declared = pair("kernel_shape", list(declared))
     if kernel is None and declared is None:
@@ -232,7 +232,7 @@ def global_pool(op: Operation, b: GraphBuilder) -> Stored | Pending:
     if op.op == "ReduceMean":
         keep = bool(op.expect("keepdims", 1, 0))
         op.expect("noop_with_empty_axes", 0)
-        given = op.integers(1, "axes") or op.take("axes", None) or list(range(rank))
+        given = op.integers(1, "axes") or op.take("axes", None, list) or list(range(rank))
         op.attributes.pop("axes", None)
         axes = sorted({axis % rank for axis in given if -rank <= axis < rank})
         if len(axes) != len(given):
