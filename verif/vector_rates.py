@@ -107,6 +107,7 @@ def rates() -> list[Rate]:
         Rate("copy", "copy", 0, 13, one),
         Rate("copy_int16", "copy", 1, 15, second_word),
         Rate("copy_transposed", "copy", 0, 15, one, transposed=True),
+        Rate("copy_transposed_int16", "copy", 1, 15, lambda _: 2.0, transposed=True),
         Rate("load", "load", 0, 13, one),
         Rate("table", "table", 0, 25, one),
         Rate("multiply_int16", "multiply", 1, 20, second_word),
