@@ -5,7 +5,7 @@ any window of up to four rows is read in one cycle.  An allocation takes the sam
 four banks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class Placement:
     base: int  # word address within a bank
     row0: int
     wide: bool = False
+    pitch: int | None = (
+        None  # words from one row to the next, if the tensor is a part of a wider one
+    )
 
     def __post_init__(self) -> None:
         if self.packed and self.wide:
@@ -57,7 +60,9 @@ class Placement:
 
     @property
     def row_words(self) -> int:
-        """Words of one row."""
+        """Words from one row to the next."""
+        if self.pitch is not None:
+            return self.pitch
         _, width, channels = self.pixels
         if self.packed:
             return -(-width * channels // self.word_bytes)
@@ -67,6 +72,18 @@ class Placement:
     def words(self) -> int:
         """Words that the tensor takes in each of the banks."""
         return -(-(self.pixels[0] + self.row0) // ACT_BANKS) * self.row_words
+
+    def part(self, rows: range, columns: range) -> "Placement":
+        """The place of some rows and columns, with all channels; not of a packed tensor."""
+        if self.packed:
+            raise ValueError("a packed tensor has no parts")
+        return replace(
+            self,
+            pixels=(len(rows), len(columns), self.pixels[2]),
+            base=self.base + columns.start * self.pixel_words,
+            row0=self.row0 + rows.start,
+            pitch=self.row_words,
+        )
 
     def addresses(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Bank and word address of every word, row after row."""

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
-from mmsp.compiler.layers import Constant, Conv, Layer, Tiled, TransposeConv
+from mmsp.compiler.layers import Constant, Conv, Layer, Loop, Tiled, TransposeConv
 from mmsp.compiler.legalize import legalize
 from mmsp.compiler.lower.dispatch import lower
 from mmsp.compiler.lower.jobs import END_WORDS, Job, encode_job, encode_payload
+from mmsp.compiler.lower.loop import lower_loop
 from mmsp.compiler.lower.tiled import lower_tiled
 from mmsp.compiler.memory_plan import MemoryPlan, best_plan, plan_memory
 from mmsp.compiler.simplify import simplify
@@ -58,12 +59,15 @@ def compile_graph(graph: Graph, config: ChipConfig) -> Program:
     plan = plan_memory(graph, simplified, config)
     jobs: list[Job] = []
     for index, layer in simplified.layers:
-        if isinstance(layer, Tiled):
+        if isinstance(layer, Loop | Tiled):
             places = {
                 name: plan.placements[simplified.root(name)]
                 for name in (*layer.inputs, *layer.temporaries, layer.output)
             }
-            jobs.extend(lower_tiled(layer, places, lower, config))
+            if isinstance(layer, Loop):
+                jobs.extend(lower_loop(layer, index, places, lower, config))
+            else:
+                jobs.extend(lower_tiled(layer, places, lower, config))
             continue
         sources = [plan.placements[simplified.root(name)] for name in layer.inputs]
         jobs.extend(
@@ -128,6 +132,8 @@ def encode_program(
 
 def layer_macs(layer: Layer, graph: Graph) -> int:
     """Multiply-accumulates that a layer's definition asks for, padding included."""
+    if isinstance(layer, Loop):
+        return layer.count * sum(layer_macs(each, graph) for each in layer.body)
     if isinstance(layer, TransposeConv):
         height, width, _ = graph.tensors[layer.input].pixels
         return height * width * layer.weights.size

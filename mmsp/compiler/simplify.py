@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmsp.compiler.layers import Conv, Layer, Pad, Reshape
+from mmsp.compiler.layers import Conv, Layer, Loop, Pad, Reshape
 from mmsp.compiler.variables import find_in_place_variables
 from mmsp.graph import Graph
 
@@ -42,6 +42,10 @@ def simplify(graph: Graph, layers: Sequence[Layer]) -> Simplified:
     pixels |= {layer.output: graph.tensors[layer.output].pixels for layer in layers}
     in_place = find_in_place_variables(graph, layers)
     pixels |= {name: graph.tensors[name].pixels for name in graph.variables}
+    for layer in layers:
+        pixels |= {name: graph.tensors[name].pixels for name in layer.temporaries}
+        if isinstance(layer, Loop):
+            pixels |= layer.layouts
     result = Simplified(layers=[], storage=dict(in_place.storage), pixels=pixels)
     folded: dict[str, Pad] = {}
 
