@@ -52,8 +52,11 @@ def test_a_sum_meets_the_operand_that_it_overwrites():
     assert visible(other, blocks) == (2.5, 4.5)
 
 
-def port(shape, scale, zero_point, dtype="int8"):
-    return Port(name="p", shape=shape, dtype=dtype, scale=scale, zero_point=zero_point, tensor="t")
+def port(shape, scale, zero_point, dtype="int8", inside="int8"):
+    return Port(
+        name="p", shape=shape, dtype=dtype, scale=scale, zero_point=zero_point, tensor="t",
+        inside=inside,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,28 @@ def test_pictures_are_shown_as_they_are(rng, scale, zero_point, channels):
     assert (shown.min(), shown.max()) in ((0, 255), (0, 254), (1, 255))
     (found,) = Page(draw_tensor(port(values.shape, scale, zero_point), values, "x")).images
     np.testing.assert_array_equal(found.reshape(shown.shape), shown)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "inside", "scale", "low", "high"),
+    [
+        ((1, 9, 12, 1), "int16", "int16", 1 / 32768, -32768, 32767),
+        ((1, 9, 12, 1), "float32", "int8", 2 / 255, -1.0, 1.0),
+        ((1, 9, 12, 3), "uint8", "int8", 1 / 255, 0, 255),
+        ((1, 3, 9, 12), "float32", "int8", 2 / 255, -1.0, 1.0),  # channels first
+    ],
+)
+def test_pictures_of_other_types(shape, dtype, inside, scale, low, high):
+    """Dark, bright and the values in between, wherever the channels are."""
+    zero_point = -128 if dtype == "uint8" else 0
+    values = np.full(shape, low, dtype)
+    values[(0, -1, -1, -1)] = high
+    shown = picture_pixels(port(shape, scale, zero_point, dtype, inside), values)
+    assert shown is not None
+    assert shown.shape == (9, 12, 3 if 3 in shape else 1)
+    assert shown[-1, -1, -1] >= 254
+    assert shown[0, 0, 0] <= 1
+    assert (shown > 1).sum() == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,3 @@
-# amaranth: UnusedElaboratable=no
-
 """Configurations with memories of other sizes: names, limits, images, and one on the RTL."""
 
 import dataclasses
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment
 from judge import activation, convolution, network, random_int8, small_network
 from judge import constant as make_constant
 
@@ -77,7 +76,9 @@ def test_limits_are_what_the_hardware_takes(base):
     """One beyond each limit is refused; at the limits the chip can be elaborated."""
     most_act, most_mram = (1 << 16) * 4 * base.rows // 1024, 16384
     for sizes in ((1, 2 * base.cache_kib), (most_act, most_mram)):
-        Chip(make_variant(base, *sizes)).elaborate(None)
+        variant = make_variant(base, *sizes)
+        if base is SMALL:  # the others differ only in time
+            Fragment.get(Chip(variant), None)
     for act_kib in (-1, 0, most_act + 1):
         with pytest.raises(InputError, match=rf"1\.\.{most_act} KiB, and --act-kib is {act_kib}$"):
             make_variant(base, act_kib)

@@ -31,29 +31,33 @@ HEAT = np.array([[48, 18, 92], [46, 84, 140], [32, 141, 138], [112, 198, 92], [2
 
 def real_values(port: Port, values: NDArray) -> NDArray[np.float64]:
     """Real values of one inference, of the port's shape."""
+    if values.dtype.kind == "f":
+        return values.reshape(port.shape).astype(np.float64)
     inside = port.to_inside(values).reshape(port.shape).astype(np.float64)
     return (inside - (port.zero_point or 0)) * (port.scale or 1.0)
 
 
-def real_ends(port: Port, values: NDArray) -> tuple[float, float]:
+def real_ends(port: Port) -> tuple[float, float]:
     """Real values of the smallest and largest number that the port's tensor can hold."""
-    limits = np.iinfo(port.to_inside(values).dtype)
+    limits = np.iinfo(port.inside)
     scale, zero_point = port.scale or 1.0, port.zero_point or 0
     return scale * (limits.min - zero_point), scale * (limits.max - zero_point)
 
 
 def picture_pixels(port: Port, values: NDArray) -> NDArray[np.uint8] | None:
     """Pixels ``(H, W, 1 or 3)``, or None when shape or scale are not those of a picture."""
-    if port.scale is None or len(port.shape) != 4 or port.shape[0] != 1:  # noqa: PLR2004  (NHWC)
+    if port.scale is None or len(port.shape) != 4 or port.shape[0] != 1:  # noqa: PLR2004
         return None
-    height, width, channels = port.shape[1:]
-    if channels not in PICTURE_CHANNELS or min(height, width) < SMALLEST_SIDE:
+    reals = real_values(port, values)[0]
+    if reals.shape[2] not in PICTURE_CHANNELS and reals.shape[0] in PICTURE_CHANNELS:
+        reals = reals.transpose(1, 2, 0)  # channels first, as ONNX has them
+    if reals.shape[2] not in PICTURE_CHANNELS or min(reals.shape[:2]) < SMALLEST_SIDE:
         return None
-    ends = real_ends(port, values)
+    ends = real_ends(port)
     for low, high in PICTURE_RANGES:
         slack = RANGE_TOLERANCE * (high - low)
         if abs(ends[0] - low) <= slack and abs(ends[1] - high) <= slack:
-            share = (real_values(port, values)[0] - low) / (high - low)
+            share = (reals - low) / (high - low)
             return np.clip(np.round(255 * share), 0, 255).astype(np.uint8)
     return None
 
