@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ACT_BANKS, ChipConfig
+from hdl.engine.descriptor import Operation
 from mmsp.arrangement import Steps, rearrange
 from mmsp.checked_json import COUNT_LIMIT, Fields, integer, positive, rows, text
+from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
 from mmsp.compiler.program import Program, layer_macs
 from mmsp.errors import InputError
@@ -36,6 +38,9 @@ INSIDE_DTYPES = {
     "float32": ("int8", "int16"),
 }
 """Types that a tensor may have on the chip, by the type that the file declares."""
+
+MOST_TURNS = 1 << 12
+"""Turns that a LOOP descriptor can ask for."""
 
 OUTSIDE_DTYPES = tuple(INSIDE_DTYPES)
 
@@ -109,10 +114,15 @@ class LayerEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class JobEntry:
-    """A job: its first word in the program, and the index of its layer."""
+    """A job: its first word in the program, and the index of its layer.
+
+    ``turns`` is 0 for a job that runs; how often the loop runs that a LOOP descriptor begins, and
+    the same, negative, for the AGAIN that ends it.
+    """
 
     offset: int
     layer: int
+    turns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +140,20 @@ class Description:
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def executed(self) -> list[JobEntry]:
+        """Jobs in the order in which they run, those of a loop once in every turn."""
+        order: list[JobEntry] = []
+        start = 0
+        for job in self.jobs:
+            if job.turns > 0:
+                start = len(order)
+            elif job.turns < 0:
+                order.extend(order[start:] * (-job.turns - 1))
+            else:
+                order.append(job)
+        return order
 
     @property
     def steps(self) -> list[int]:
@@ -156,7 +180,7 @@ class Description:
                 for name, tensor in self.tensors.items()
             ],
             "layers": [[layer.name, layer.op, layer.macs] for layer in self.layers],
-            "jobs": [[job.offset, job.layer] for job in self.jobs],
+            "jobs": [[job.offset, job.layer, job.turns] for job in self.jobs],
         }
 
     @classmethod
@@ -190,9 +214,13 @@ class Description:
             JobEntry(
                 offset=integer(offset, "job offset", 0, words - 1),
                 layer=integer(layer, "job layer", 0, len(layers) - 1),
+                turns=integer(turns, "job turns", -MOST_TURNS, MOST_TURNS),
             )
-            for offset, layer in rows(root.list("jobs"), 2, "jobs")
+            for offset, layer, turns in rows(root.list("jobs"), 3, "jobs")
         ]
+        ends = [job.turns for job in jobs if job.turns]
+        if any(turns < 0 for turns in ends[::2]) or [-n for n in ends[::2]] != ends[1::2]:
+            raise InputError("the image's loops do not begin and end in pairs")
         offsets = [job.offset for job in jobs]
         if offsets != sorted(set(offsets)):
             raise InputError("the image's job offsets do not ascend")
@@ -223,10 +251,16 @@ def describe(program: Program) -> Description:
             for layer in program.layers
         ],
         jobs=[
-            JobEntry(offset=offset, layer=job.layer)
+            JobEntry(offset=offset, layer=job.layer, turns=loop_turns(job))
             for offset, job in zip(program.job_offsets, program.jobs, strict=True)
         ],
     )
+
+
+def loop_turns(job: Job) -> int:
+    """`JobEntry.turns` of a job."""
+    sign = {Operation.LOOP: 1, Operation.AGAIN: -1}.get(job.fields["operation"], 0)
+    return sign * (job.fields.get("turns_last", 0) + 1)
 
 
 def graph_ports(graph: Graph) -> tuple[list[Port], list[Port]]:

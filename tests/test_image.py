@@ -192,7 +192,7 @@ def test_too_large(program, monkeypatch):
     [
         (lambda v: v.pop("inputs"), "description has no field 'inputs'"),
         (lambda v: v.update(jobs=3), "field 'jobs' of the image's description is 3, not a list"),
-        (lambda v: v["jobs"].append([3]), "an entry of 'jobs' in the image is not a list of 2"),
+        (lambda v: v["jobs"].append([3]), "an entry of 'jobs' in the image is not a list of 3"),
         (lambda v: v["jobs"].reverse(), "job offsets do not ascend"),
         (lambda v: v["jobs"].append(v["jobs"][-1]), "job offsets do not ascend"),
         (lambda v: v["jobs"].append([10**6, 0]), r"job offset in the image is 1000000, not one of"),

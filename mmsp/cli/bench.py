@@ -137,7 +137,7 @@ def find_file(directory: Path, name: str) -> Path | None:
 def simulate(model: Model, seed: int) -> Measurement:
     """Measure one network, with a progress bar on a terminal."""
     assert model.image is not None, "prepare compiles"
-    with progress_bar(1, len(model.image.description.jobs)) as progress:
+    with progress_bar(1, len(model.image.description.executed)) as progress:
         return measure(model, seed=seed, progress=progress)
 
 

@@ -167,7 +167,7 @@ def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
 def simulate(model: Model, batch: Batch, waves: OutputFile | None, reset_state: bool) -> Result:
     """Run on the chip, with a progress bar on a terminal."""
     with Simulator(model, waves=waves.partial if waves else None) as simulator:
-        with progress_bar(batch.count, len(simulator.description.jobs)) as progress:
+        with progress_bar(batch.count, len(simulator.description.executed)) as progress:
             return simulator.run(batch, reset_state=reset_state, progress=progress)
 
 

@@ -41,7 +41,7 @@ class Span:
 
 def finished_jobs(description: Description, run: RunResult) -> Iterator[tuple[int, Counters]]:
     """Layer of each job that ended, in the order of time, and the counters at its end."""
-    for job, counters in zip(description.jobs, run.layers, strict=True):
+    for job, counters in zip(description.executed, run.layers, strict=True):
         yield job.layer, counters
 
 
