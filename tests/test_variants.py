@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,10 +170,14 @@ def test_network_that_needs_a_variant(capsys, tmp_path, rng):
     path, report = tmp_path / "wide.tflite", tmp_path / "r.json"
     path.write_bytes(write_tflite(wide_network(rng)))
     assert main(["run", str(path), "--config", "SMALL"]) == 2
-    assert "do not fit configuration SMALL" in capsys.readouterr().err
-    sizes = ["--act-kib", "44", "--mram-kib", "2"]
+    said = capsys.readouterr().err
+    assert "do not fit configuration SMALL" in said
+    (needed,) = re.findall(r"--act-kib (\d+) would simulate one", said)
+    assert int(needed) > SMALL.activation_kib
+    assert int(needed) & (int(needed) - 1), "a power of two"
+    sizes = ["--act-kib", needed, "--mram-kib", "2"]
     assert main(["run", str(path), "--config", "SMALL", *sizes, "--json", str(report)]) == 0
     document = json.loads(report.read_text())
-    assert document["config"] == "SMALL+act44+mram2"
+    assert document["config"] == f"SMALL+act{needed}+mram2"
     assert document["bit_exact"]["mismatches"] == 0
     assert "golden" in document["bit_exact"]["against"]

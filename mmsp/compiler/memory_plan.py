@@ -24,6 +24,8 @@ from mmsp.graph import Graph
 
 __all__ = ["Lifetime", "MemoryPlan", "best_plan", "plan_memory"]
 
+KIB = 1024
+
 ROW_PHASE = 2
 """Row phase of an output relative to its input: a 3-row window reads the other three banks."""
 
@@ -209,8 +211,9 @@ def does_not_fit(plan: MemoryPlan, config: ChipConfig, fitting: list[str]) -> In
         if fitting
         else f"no configuration has that much, the largest has {largest} KiB"
     )
+    needed = -(-plan.words * word_bytes // KIB)
     return InputError(
         f"activations do not fit configuration {config.name}: tensor {worst!r} would end at "
         f"{plan.words * word_bytes} bytes, and {config.bank_words * word_bytes} bytes are there; "
-        f"{advice}"
+        f"{advice}; --act-kib {needed} would simulate one that has"
     )
