@@ -9,7 +9,7 @@ from rich.table import Table
 from hdl.config import CONFIGS, ChipConfig
 from mmsp.errors import InputError
 from mmsp.fuzz.campaign import Campaign, Failure
-from mmsp.fuzz.judge import Judge
+from mmsp.fuzz.judge import TARGETS, Judge
 from mmsp.report import make_console
 
 BAD_INPUT = 2
@@ -24,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--config", default="SMALL", help="chips, separated by commas: SMALL,FULL,ECP5"
     )
+    parser.add_argument(
+        "--target", default="rtl", choices=TARGETS,
+        help="golden: the golden models only; program: and the compiler; rtl: and the chip",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
         configs = chosen_configs(arguments.config)
@@ -36,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
         return BAD_INPUT
     failures = 0
     for config in configs:
-        campaign = run_campaign(config, arguments.count, arguments.first, arguments.seed)
+        campaign = run_campaign(
+            config, arguments.count, arguments.first, arguments.seed, arguments.target
+        )
         failures += len(campaign.failures)
     return int(failures > 0)
 
@@ -50,13 +56,15 @@ def chosen_configs(names: str) -> list[ChipConfig]:
     return [CONFIGS[name] for name in wanted]
 
 
-def run_campaign(config: ChipConfig, count: int, first: int, seed: int) -> Campaign:
+def run_campaign(
+    config: ChipConfig, count: int, first: int, seed: int, target: str = "rtl"
+) -> Campaign:
     """Run one campaign with a progress bar on a terminal, and print its summary."""
     console = make_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     errors = make_console(stderr=True)
     with (
-        Judge(config) as judge,
+        Judge(config, target=target) as judge,
         Progress(
             *columns, TimeElapsedColumn(), console=errors, transient=True,
             disable=not errors.is_terminal,
@@ -71,12 +79,13 @@ def run_campaign(config: ChipConfig, count: int, first: int, seed: int) -> Campa
         campaign.run(count, first=first, done=lambda: progress.advance(task), failed=report)
     refused = sum(campaign.refused.values())
     console.print(
-        f"{config.name}, seed {seed}: {campaign.networks} networks, "
+        f"{config.name} ({target}), seed {seed}, networks {first} to {first + count - 1}: "
+        f"{campaign.networks} networks, "
         f"{len(campaign.failures)} failed, {refused} refused by the compiler"
     )
     if campaign.unsaturated:
         share = sum(campaign.unsaturated) / len(campaign.unsaturated)
-        console.print(f"{share:.0%} of the outputs are not at an end of int8")
+        console.print(f"{share:.0%} of the outputs are not at an end of their type")
     table = Table("covered", "count", box=None)
     for name, number in sorted(campaign.covered.items()):
         table.add_row(name, str(number))

@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.config import ChipConfig
-from hdl.engine.descriptor import Operation
-from mmsp.compiler import Program
+from mmsp.fuzz.coverage import network_coverage, program_coverage
 from mmsp.fuzz.generator import random_network
 from mmsp.fuzz.judge import Judge, Verdict
 from mmsp.fuzz.shrinker import shrink
 from mmsp.graph import Graph
 from mmsp.importers.tflite_writer import write_tflite
 
-__all__ = ["FAILURES", "Campaign", "Failure", "coverage", "network_of"]
+__all__ = ["FAILURES", "Campaign", "Failure", "network_of"]
 
 FAILURES = Path("build/fuzz")
 """Where networks that failed are kept, under the directory in which the fuzzer is started."""
@@ -30,6 +29,7 @@ class Failure:
     seed: int
     index: int
     config: str
+    target: str
     verdict: Verdict
     """Of the shrunk network, which fails in the same way as the drawn one."""
     nodes: int
@@ -41,7 +41,7 @@ class Failure:
         """Draws and judges the network again."""
         return (
             f"python -m mmsp.fuzz --seed {self.seed} --first {self.index} --count 1 "
-            f"--config {self.config}"
+            f"--config {self.config}" + (f" --target {self.target}" if self.target != "rtl" else "")
         )
 
     def save(self, directory: Path = FAILURES) -> Path:
@@ -95,15 +95,18 @@ class Campaign:
         if verdict.kind == "refused":
             self.refused[verdict.reason] += 1
             return
+        self.covered.update(network_coverage(graph))
         if verdict.program is not None:
-            self.covered.update(coverage(verdict.program))
+            self.covered.update(program_coverage(verdict.program))
         if not verdict.failed:
             self.unsaturated.append(verdict.unsaturated)
             return
         kind = verdict.kind
         small, few = shrink(graph, samples, lambda *case: self.judge.judge(*case).kind == kind)
         final = self.judge.judge(small, few)
-        failure = Failure(self.seed, index, config.name, final, len(graph.nodes), small, few)
+        failure = Failure(
+            self.seed, index, config.name, self.judge.target, final, len(graph.nodes), small, few
+        )
         self.failures.append(failure)
         failed(failure)
 
@@ -112,39 +115,3 @@ def network_of(seed: int, index: int, config: ChipConfig) -> tuple[Graph, list[d
     """Network ``index`` of a campaign, and its inputs."""
     rng = np.random.default_rng([seed, index])
     return random_network(rng, config, f"fuzz_{seed}_{index}")
-
-
-def coverage(program: Program) -> Counter:
-    """What one program exercises: operators by node, the rest at most once a program."""
-    graph, jobs, plan = program.graph, program.jobs, program.plan
-    covered = Counter(f"operator {node.op}" for node in graph.nodes)
-    fields = [job.fields for job in jobs]
-    features = {f"feed {f['feed'].name}" for f in fields if f["operation"] is Operation.JOB}
-    features |= {f"drain {f['drain'].name}" for f in fields if "drain" in f}
-    readers = Counter(name for node in graph.nodes for name in set(node.inputs))
-    activations = {name for name, tensor in graph.tensors.items() if tensor.data is None}
-    stored = {program.storage[name] for name in activations} & plan.placements.keys()
-    # A sum that overwrites its operand has the very same placement.
-    shared = len({id(plan.placements[name]) for name in stored}) < len(stored)
-    with_jobs = {job.layer for job in jobs}
-    ops = {op for i, op in enumerate(n.op for n in graph.nodes) if i not in with_jobs}
-    features |= {f"folded {op}" for op in ops}
-    features |= {
-        name
-        for name, holds in {
-            "refetch": any(f.get("refetch") for f in fields),
-            "stripes > 1": any(f.get("stripes_last") for f in fields),
-            "groups > 1": any(f.get("groups_last") for f in fields),
-            "inner passes > 1": any(
-                f.get("inner_last") for f in fields if f["operation"] is Operation.JOB
-            ),
-            "in place": shared,
-            "packed": any(place.packed for place in plan.placements.values()),
-            "several inputs": len(graph.inputs) > 1,
-            "several outputs": len(graph.outputs) > 1,
-            "read by several": any(readers[name] > 1 for name in activations),
-            "output read further": any(readers[name] for name in graph.outputs),
-        }.items()
-        if holds
-    }
-    return covered + Counter(features)

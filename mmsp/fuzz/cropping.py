@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
+from mmsp.fuzz.following import follow
 from mmsp.graph import Graph, Node, Tensor
-from mmsp.importers.operator_options import explicit_padding
 
-__all__ = ["cropped"]
+__all__ = ["cropped", "declare_shape"]
 
 IMAGE_RANK = 4
 HEIGHT, WIDTH = 1, 2
-WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D")
-SAME_SHAPE = ("ADD", "SOFTMAX")
-
 Values = dict[str, NDArray]
 
 
@@ -55,46 +52,27 @@ def resized(graph: Graph, crops: Mapping[str, tuple[int, int]]) -> Graph | None:
         tensors[name] = replace(tensors[name], shape=tuple(shape))
     for node in graph.nodes:
         operands = [tensors[name] for name in node.inputs if name is not None]
-        output = tensors[node.outputs[0]]
         if all(operand is graph.tensors[operand.name] for operand in operands):
             nodes.append(node)
             continue
-        following = follow(node, operands, output)
-        if following is None:
+        following = follow(node, operands, tensors[node.outputs[0]]) if node.outputs else None
+        if following is None or len(node.outputs) != 1:
             return None
         shape, attributes = following
         nodes.append(replace(node, attributes=attributes))
+        output = tensors[node.outputs[0]]
         tensors[output.name] = replace(output, shape=shape)
-    smaller = Graph(graph.name, tensors, nodes, graph.inputs, graph.outputs)
+        if node.op == "TRANSPOSE_CONV":
+            declare_shape(tensors, node, shape)
+    smaller = replace(graph, tensors=tensors, nodes=nodes)
     try:
-        legalize(smaller)
+        legalize(replace(smaller, tensors=dict(tensors)))
     except InputError:
         return None
     return smaller
 
 
-def follow(
-    node: Node, operands: list[Tensor], output: Tensor
-) -> tuple[tuple[int, ...], dict[str, Any]] | None:
-    """Shape of the output and attributes of a node whose inputs have changed."""
-    source, attributes = operands[0].shape, node.attributes
-    if node.op in SAME_SHAPE:
-        return source, attributes
-    if node.op == "PAD" and operands[1].data is not None:
-        more = operands[1].data.sum(axis=1).tolist()
-        return tuple(n + m for n, m in zip(source, more, strict=True)), attributes
-    if node.op not in WINDOWED:
-        return None
-    kernel = attributes.get("kernel")
-    if kernel is None:
-        weights = operands[1].shape
-        kernel = weights[HEIGHT], weights[WIDTH]
-    stride, dilation = attributes["stride"], attributes.get("dilation", (1, 1))
-    scheme = "VALID" if attributes["padding"] == ((0, 0), (0, 0)) else "SAME"
-    size = source[HEIGHT], source[WIDTH]
-    padding = explicit_padding(scheme, size, kernel, stride, dilation)
-    sizes = [
-        (size[i] + sum(padding[i]) - (kernel[i] - 1) * dilation[i] - 1) // stride[i] + 1
-        for i in range(2)
-    ]
-    return (1, *sizes, output.shape[-1]), attributes | {"padding": padding}
+def declare_shape(tensors: dict[str, Tensor], node: Node, shape: tuple[int, ...]) -> None:
+    """Give a transposed convolution the constant that holds its output's shape."""
+    declared = tensors[node.inputs[0] or ""]
+    tensors[declared.name] = replace(declared, data=np.array(shape, np.int32))

@@ -1,18 +1,18 @@
 """Draws random networks that TFLM and a given chip can run."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
-from mmsp.fuzz.operators import (
-    BLOCKS,
-    OPERATORS,
-    add_conv,
-    linear_constants,
-    random_activation,
-    random_channels,
-)
+from mmsp.errors import InputError
+from mmsp.fuzz.choices import INT8, INT16, chance, random_channels
+from mmsp.fuzz.linear import add_conv, add_depthwise, add_linear
+from mmsp.fuzz.movement import add_reshape_to
+from mmsp.fuzz.operators import BLOCKS, OPERATORS
 from mmsp.fuzz.sketch import MAX_NODES, Sketch
 from mmsp.graph import Graph, Tensor
 from mmsp.importers.operator_options import explicit_padding
@@ -22,8 +22,10 @@ __all__ = ["random_network"]
 ATTEMPTS = 100
 """Extensions tried before a network is left as small as it is."""
 
-LARGEST_BLOCK = 3
-"""Nodes of one block."""
+INT16_SHARE = 3
+"""One network in so many begins with int16."""
+
+LARGE_CYCLES = 60_000
 
 
 def random_network(
@@ -32,29 +34,33 @@ def random_network(
     """A network of 2 to 12 nodes, and the inputs it was calibrated with.
 
     Sizes are chosen to reach the corners of ``config``: channels next to multiples of its rows,
-    more pixels than accumulators, more weights than its cache.
+    more pixels than accumulators, more weights than its cache, images larger than its memory.
     """
     sketch = Sketch(rng, config, name)
     begin(sketch)
     wanted = int(rng.integers(2, MAX_NODES + 1))
+    choices = OPERATORS | BLOCKS
+    weights = np.array([weight for weight, _ in choices.values()], float)
+    names = list(choices)
     for _ in range(ATTEMPTS):
         if len(sketch.nodes) >= wanted:
             break
-        choices = OPERATORS
-        if len(sketch.nodes) + LARGEST_BLOCK <= MAX_NODES:
-            choices = OPERATORS | BLOCKS
-        weights = np.array([weight for weight, _ in choices.values()], float)
-        op = str(rng.choice(list(choices), p=weights / weights.sum()))
-        if op == "FULLY_CONNECTED" and len(sketch.nodes) + 2 > MAX_NODES:
-            continue
-        choices[op][1](sketch, random_source(sketch))
-    graph = sketch.finish()
-    used = {n for node in graph.nodes for n in (*node.inputs, *node.outputs)}
-    # What was drawn for a node that then did not fit; and inputs that nothing reads.
-    graph.tensors = {n: tensor for n, tensor in graph.tensors.items() if n in used}
-    graph.inputs = [n for n in graph.inputs if n in used]
-    inputs = [{n: sample[n] for n in graph.inputs} for sample in sketch.samples]
-    return graph, inputs
+        op = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        attempt(sketch, partial(choices[op][1], sketch, random_source(sketch)))
+    return sketch.finish()
+
+
+def attempt(sketch: Sketch, extend: Callable[[], Tensor | None]) -> Tensor | None:
+    """Extend a sketch; what does not lead to an output, or is refused, leaves no trace."""
+    before = sketch.snapshot()
+    try:
+        result = extend()
+    except InputError:  # scales that suit no output
+        result = None
+    if result is None or len(sketch.nodes) > MAX_NODES:
+        sketch.restore(before)
+        return None
+    return result
 
 
 def random_source(sketch: Sketch) -> Tensor:
@@ -69,9 +75,12 @@ def begin(sketch: Sketch) -> None:
     """Add the first input, and for some kinds of it the node that it is for."""
     rng, config = sketch.rng, sketch.config
     size = int(rng.integers(1, 25)), int(rng.integers(1, 25))
-    kind = str(
-        rng.choice(["picture", "features", "deep", "flat", "rows"], p=[0.4, 0.3, 0.1, 0.1, 0.1])
-    )
+    dtype = INT16 if chance(rng, INT16_SHARE) else INT8
+    kinds = {
+        "picture": 0.3, "features": 0.3, "deep": 0.07, "flat": 0.08, "rows": 0.07,
+        "sequence": 0.1, "large": 0.08,
+    }  # fmt: skip
+    kind = str(rng.choice(list(kinds), p=list(kinds.values())))
     if kind == "picture":  # few channels, a large kernel: read packed
         channels = int(rng.integers(1, 5)) if rng.integers(2) else max(config.rows // 4, 1)
         source = sketch.add_input((1, *size, channels))
@@ -80,22 +89,25 @@ def begin(sketch: Sketch) -> None:
             sketch.closed.add(source.name)  # another reader would keep it from being packed
     elif kind == "deep":
         begin_deep(sketch)
+    elif kind == "large":
+        begin_large(sketch, dtype)
     elif kind == "flat":  # the host writes it in the shape of the image
         shape = (1, *size, int(rng.integers(1, 9)))
-        flat = sketch.add_input((1, int(np.prod(shape))))
-        target = sketch.add_constant("shape", np.array(shape, np.int32))
-        sketch.add_node(
-            "RESHAPE", [flat, target], shape, {"new_shape": shape}, flat.quantization
-        )  # fmt: skip
+        flat = sketch.add_input((1, int(np.prod(shape))), dtype=dtype)
+        add_reshape_to(sketch, flat, shape)
         sketch.closed.add(flat.name)
+    elif kind == "sequence":
+        features = random_channels(rng, config.rows, 8 * config.rows)
+        sketch.add_input((1, int(rng.integers(1, 11)), features), dtype=dtype)
     elif kind == "rows":
         rows = int(rng.integers(1, 9))
-        sketch.add_input((rows, random_channels(rng, config.rows, 8 * config.rows)))
+        channels = random_channels(rng, config.rows, 8 * config.rows)
+        sketch.add_input((rows, channels), dtype=dtype)
     else:
         channels = random_channels(rng, config.rows, 4 * config.rows)
-        while not sketch.fits((1, *size, channels)):
+        while not sketch.fits((1, *size, channels), dtype=dtype):
             size = max(size[0] // 2, 1), max(size[1] // 2, 1)
-        sketch.add_input((1, *size, channels))
+        sketch.add_input((1, *size, channels), dtype=dtype)
 
 
 def begin_deep(sketch: Sketch) -> None:
@@ -107,18 +119,31 @@ def begin_deep(sketch: Sketch) -> None:
     edge = int(np.sqrt(config.accumulator_depth)) + int(rng.integers(1, 3))
     source = sketch.add_input((1, edge, edge, channels))
     count = random_channels(rng, config.rows, config.rows)
-    deep_conv(sketch, source, side, count)
+    padding = explicit_padding("SAME", (edge, edge), (side, side), (1, 1), (1, 1))
+    attributes = {"stride": (1, 1), "dilation": (1, 1), "padding": padding}
+    shape = (1, edge, edge, count)
+    add_linear(sketch, "CONV_2D", source, (count, side, side, channels), shape, attributes)
 
 
-def deep_conv(sketch: Sketch, source: Tensor, side: int, count: int) -> None:
-    """A SAME convolution of ``count`` channels with a square kernel; not bounded in size."""
-    _, height, width, channels = source.shape
-    constants = linear_constants(sketch, source, (count, side, side, channels), count, axis=0)
-    padding = explicit_padding("SAME", (height, width), (side, side), (1, 1), (1, 1))
-    attributes = {
-        "stride": (1, 1),
-        "dilation": (1, 1),
-        "padding": padding,
-        "activation": random_activation(sketch.rng),
-    }
-    sketch.add_node("CONV_2D", [source, *constants], (1, height, width, count), attributes)
+def begin_large(sketch: Sketch, dtype: np.dtype) -> None:
+    """Convolutions of images that do not fit the memory together: they run in strips of rows.
+
+    Everything behind them is as small as elsewhere.
+    """
+    rng, config = sketch.rng, sketch.config
+    usual = sketch.tensor_bytes, sketch.cycles_per_node
+    memory = config.activation_kib * 1024
+    sketch.tensor_bytes, sketch.cycles_per_node = memory * 7 // 10, LARGE_CYCLES
+    # A pixel takes whole words: as many of these as fill a third to two thirds of the memory.
+    pixels = memory / (config.rows * dtype.itemsize) * rng.uniform(0.3, 0.6)
+    height = int(np.sqrt(pixels * 2.0 ** rng.uniform(-1, 1)))
+    width = max(int(pixels / height), 1)
+    channels = int(rng.integers(1, config.rows + 1))
+    newest = sketch.add_input((1, height, width, channels), dtype=dtype)
+    for _ in range(int(rng.integers(2, 5))):
+        extend = add_conv if rng.integers(2) else add_depthwise
+        image = attempt(sketch, partial(extend, sketch, newest))
+        if image is not None:
+            sketch.closed.add(newest.name)
+            newest = image
+    sketch.tensor_bytes, sketch.cycles_per_node = usual
