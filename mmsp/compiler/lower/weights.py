@@ -16,7 +16,7 @@ WEIGHT_BITS = {
 }
 """Bits of an element of a tile; int16 is stored as tiles of int8."""
 
-FEWEST_BITS_FIRST = (WeightFormat.INT8,)
+FEWEST_BITS_FIRST = (WeightFormat.INT2, WeightFormat.INT4, WeightFormat.INT8)
 
 
 def weight_format(weights: NDArray) -> WeightFormat:
