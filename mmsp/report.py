@@ -21,6 +21,8 @@ CORE_HZ = 50_000_000
 """Clock at which simulated time is reported."""
 PIPE_WIDTH = 100
 """Columns where there is no terminal."""
+LAYER_COLUMNS, OPERATOR_COLUMNS = 19, 17
+"""Of a table of layers, so that all figures of a network of millions of cycles have room."""
 SHOWN_VALUES = 16
 """Outputs up to this size are printed."""
 
@@ -115,8 +117,9 @@ class Report:
 def layer_table(result: Result) -> Table:
     """Layers of the first inference."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("layer", overflow="ellipsis", no_wrap=True)
-    table.add_column("operator", no_wrap=True)
+    # Long names give way to figures.
+    for title, columns in (("layer", LAYER_COLUMNS), ("operator", OPERATOR_COLUMNS)):
+        table.add_column(title, overflow="ellipsis", no_wrap=True, max_width=columns)
     for title in ("cycles", "share", "MACs", "utilisation", "MRAM bytes"):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in result.layers:

@@ -1,9 +1,14 @@
 """Parts of the reports' pages: shares, roofs, names, and tensors as people look at them."""
 
+import io
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 from html_page import Page
 from judge import random_int8
+from rich.console import Console
 
 from hdl.config import SMALL
 from mmsp.description import Port
@@ -12,7 +17,10 @@ from mmsp.html.layers import layer_table
 from mmsp.html.memory import Block, fit, short_names, visible
 from mmsp.html.roofline import Dot, labels, layer_dots, roof, roofline_figure
 from mmsp.html.tensors import draw_tensor, picture_pixels
+from mmsp.report import PIPE_WIDTH
+from mmsp.report import layer_table as printed_table
 from mmsp.simulator.costs import LayerResult
+from mmsp.simulator.simulator import Result
 
 TITLE = "a<b>&\"'"
 
@@ -138,6 +146,20 @@ def test_map_of_a_spectrogram():
 def test_shares(counted, expected):
     assert shares(*counted) == pytest.approx(expected)
     assert sum(shares(*counted)) == pytest.approx(1)
+
+
+def test_printed_layers_keep_their_figures():
+    """Names of any length are cut, and never a figure, at the width of a pipe."""
+    layer = LayerResult(
+        name="unidirectional_sequence_lstm_0 gates", op="UNIDIRECTIONAL_SEQUENCE_LSTM",
+        cycles=1_234_567, macs=123_456_789, mac_utilisation=0.123, mram_bytes_read=12_345_678,
+        program_bytes=1, mac_active_cycles=1, wait_weights_cycles=1, wait_drain_cycles=1,
+    )  # fmt: skip
+    result = SimpleNamespace(layers=[layer], cycles=2_000_000)
+    printed = io.StringIO()
+    Console(file=printed, width=PIPE_WIDTH).print(printed_table(cast(Result, result)))
+    for figure in ("1,234,567", "61.7%", "123,456,789", "12.3%", "12,345,678"):
+        assert f" {figure}" in printed.getvalue()
 
 
 def test_layer_without_cycles_has_no_shares():
