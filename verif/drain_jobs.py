@@ -68,8 +68,8 @@ class Style(NamedTuple):
     pixels, so that there are outputs on either side of either end."""
 
 
-STYLES = 5 * [Style()] + 3 * [Style(narrow="around zero")] + [Style(narrow="anywhere"), Style(True)]
-"""Ten jobs of a kind."""
+STYLES = 3 * [Style()] + 2 * [Style(narrow="around zero")] + [Style(narrow="anywhere"), Style(True)]
+"""The jobs of a kind."""
 
 
 @dataclass
@@ -252,7 +252,7 @@ def random_range(rng: np.random.Generator, kind: Kind, style: Style) -> OutputRa
     if style.narrow == "anywhere":
         low, high = np.sort(rng.integers(low, high + 1, 2)).tolist()
     elif style.narrow:
-        low, high = (int(end * 2 ** -rng.uniform(1, 3)) for end in (low, high))
+        low, high = (int(end * 2 ** -rng.uniform(2, 4)) for end in (low, high))
         zero_point >>= ZERO_POINT_SHIFT
     return OutputRange(
         zero_point=zero_point,

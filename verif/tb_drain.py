@@ -18,9 +18,9 @@ from verif.drain_jobs import KINDS, STYLES, DrainJob, Style, random_walk
 from verif.stream import StreamSink, StreamSource
 
 MIN_EVENTS = 20
-MIN_OUTPUTS = 5
+MIN_OUTPUTS = 3
 """Of each kind of job: clamped to either end, and within on either side of the zero point."""
-MIN_IN_RANGE = 0.15
+MIN_IN_RANGE = 0.1
 FULL_RATE_PIXELS = 20
 
 STATE = ["operand_b", "held_waits", "sums_valid", "word_valid"] + [
