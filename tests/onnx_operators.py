@@ -8,13 +8,16 @@ MATRIX = (1, 5, 12)
 
 
 def activation(n, value):
-    """Nothing, Relu or Clip to 0..6 behind ``value``."""
-    kind = n.rng.integers(3)
+    """Nothing, Relu, Clip to 0..6, or a Relu and a Clip that together do so, behind ``value``."""
+    kind = n.rng.integers(4)
     if kind == 0:
         return value
     if kind == 1:
         return n.node("Relu", [value])
-    return n.node("Clip", [value, n.constant(np.float32(0)), n.constant(np.float32(6))])
+    six = n.constant(np.float32(6))
+    if kind == 2:
+        return n.node("Clip", [value, n.constant(np.float32(0)), six])
+    return n.node("Clip", [n.node("Relu", [value]), None, six])
 
 
 def finish(n, value):
@@ -46,6 +49,12 @@ def convolution(n, x, *, rank=2, depthwise=False, groups=1, bits=8):
     bias = n.bias(channels, x, scale)
     y = n.node("Conv", [x, w, bias], group=groups, kernel_shape=kernel, **attributes)
     return finish(n, activation(n, y))
+
+
+def image(n, x, channels=6):
+    """``x`` through a convolution, whose result lies in memory with the channels last."""
+    w, _ = n.weights((channels, 6, 1, 1), 0)
+    return n.quantized(n.node("Conv", [n.quantized(x), w]))
 
 
 def signal_convolution(n, x):
@@ -136,7 +145,10 @@ def constants(n, x):
 
 def max_pool(n, x):
     x = n.quantized(x)
-    attributes = {"ceil_mode": 1} if n.rng.integers(2) else window(n, 2, [2, 3])
+    attributes = window(n, 2, [2, 3])
+    if n.rng.integers(2):  # windows that end, or even begin, in the padding behind the image
+        attributes = {"ceil_mode": 1, "strides": n.rng.integers(1, 5, 2).tolist()}
+        attributes["pads"] = n.rng.integers(2, size=4).tolist()
     w, scale = n.weights((6, 6, 1, 1), 0)
     y = n.node("Conv", [x, w, n.bias(6, x, scale)])
     y = n.node("MaxPool", [y], kernel_shape=[2, 3], **attributes)
@@ -169,14 +181,14 @@ def concatenation(n, x):
 
 
 def splitting(n, x):
-    x = n.quantized(x)
+    x = image(n, x)
     sizes = [[3, 3], [1, 5], [2, 3, 1]][n.rng.integers(3)]
     parts = n.node("Split", [x, n.constant(np.array(sizes))], len(sizes), axis=1)
     return [n.quantized(n.node("Relu", [part])) for part in parts]
 
 
 def slicing(n, x):
-    x = n.quantized(x)
+    x = image(n, x)
     starts, ends = np.array([1, -6, 0]), np.array([6, 100, -1])
     axes, steps = np.array([1, 2, -1]), np.array([1, 2, 3])
     y = n.node("Slice", [x, *map(n.constant, (starts, ends, axes, steps))])
@@ -192,19 +204,25 @@ def padding(n, x):
 
 
 def resizing(n, x):
-    x = n.quantized(x)
-    factor = n.constant(np.array([1, 1, *n.rng.integers(1, 4, 2)], np.float32))
-    mode, rounding = [("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil")][
-        n.rng.integers(2)
-    ]
-    y = n.node("Resize", [x, None, factor], mode="nearest", nearest_mode=rounding,
-               coordinate_transformation_mode=mode)  # fmt: skip
+    x = image(n, x)
+    mode, rounding = [
+        ("asymmetric", "floor"),
+        ("half_pixel", "round_prefer_ceil"),
+        ("align_corners", "round_prefer_ceil"),
+    ][n.rng.integers(3)]
+    settings = {"coordinate_transformation_mode": mode, "nearest_mode": rounding}
+    if n.rng.integers(2) and mode != "align_corners":
+        factor = n.constant(np.array([1, 1, *n.rng.integers(1, 4, 2)], np.float32))
+        y = n.node("Resize", [x, None, factor], mode="nearest", **settings)
+    else:
+        sizes = n.constant(np.array([1, 6, *n.rng.integers(4, 30, 2)]))
+        y = n.node("Resize", [x, None, None, sizes], mode="nearest", **settings)
     return finish(n, n.node("Relu", [y]))
 
 
 def reordering(n, x):
     """Transposes and reshapes, of which some move elements in memory."""
-    x = n.quantized(x)
+    x = image(n, x)
     y = n.node("Transpose", [x], perm=[*n.rng.permutation(3).tolist(), 3])
     y = n.node("Reshape", [y, n.constant(np.array([1, -1, 14]))])
     y = n.node("Transpose", [y], perm=[0, 2, 1])

@@ -161,6 +161,44 @@ def test_integers_at_the_ends(rng):
             assert len(np.unique(expected)) > 10
 
 
+def test_reordering_in_several_steps(rng):
+    """The host takes over a chain of reshapes and transposes at either end."""
+    n = NetworkBuilder()
+    x = n.fake_quantize("x", 0.05, 3)
+    image = n.node("Reshape", [x, n.constant(np.array([1, 2, 5, 6]))])
+    w = n.weight(*symmetric(rng.normal(size=(4, 2, 1, 1)), 0), 0)
+    y = n.fake_quantize(n.node("Conv", [image, w]), 0.04)
+    n.node("Flatten", [n.node("Transpose", [y], perm=[0, 3, 1, 2])], ["y"])
+    data = n.model({"x": (1, 60)}, {"y": None})
+    values = rng.normal(0, 2, (1, 1, 60)).astype(np.float32)
+    outputs, model, _ = run(data, {"x": values})
+    assert [node.op for node in model.graph.nodes] == ["CONV_2D"]
+    assert [len(conversion.steps) for conversion in model.graph.host_conversions] == [2, 2]
+    theirs = run_onnxruntime(data, {"x": values[0]})["y"]
+    assert np.abs(outputs["y"][0] - theirs).max() <= 0.041
+    assert len(np.unique(theirs)) > 30
+
+
+def test_bias_of_another_scale(rng):
+    """It is rounded to the scale of the accumulators, and said; one of that scale is kept."""
+    for factor, notes in ((1, 0), (0.3, 1)):
+        n = NetworkBuilder()
+        x = n.fake_quantize("x", 0.5, 3)
+        data, scale = symmetric(rng.normal(size=(4, 2, 1, 1)), 0)
+        codes = rng.integers(-20_000, 20_000, 4).astype(np.int32)
+        bias = n.weight(codes, np.float32(0.5) * scale * np.float32(factor), 0)
+        n.fake_quantize(n.node("Conv", [x, n.weight(data, scale, 0), bias]), 0.4)
+        n.nodes[-1].output[0] = "y"
+        file = n.model({"x": (1, 2, 3, 3)}, {"y": None})
+        graph = read_onnx(file, "bias")
+        assert len(graph.notes) == notes, graph.notes
+        expected = np.rint(codes * factor)
+        found = graph.tensors[graph.nodes[0].inputs[2]].data
+        assert np.abs(found - expected).max() <= (1 if notes else 0)
+        values = rng.normal(0, 9, (1, 2, 3, 3)).astype(np.float32)
+        assert layer_differences(file, {"x": values})[-1].largest <= 1
+
+
 @pytest.mark.parametrize(("op", "scale"), [("Sigmoid", 1 / 256), ("Tanh", 1 / 128)])
 def test_unquantized_curve_at_the_end(rng, op, scale):
     """Its result gets TFLite's scale, and the import says so."""

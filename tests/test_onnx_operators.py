@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from onnx_networks import calibrated_network
-from onnx_operators import OPERATORS
+from onnx_operators import OPERATORS, constants
 
 from mmsp.onnx_reference import layer_differences
 
 SEEDS = range(6)
+LARGEST = {constants: 2}
+"""More than one step where the import says so: a float constant is rounded to int8."""
 INSIDE = 0.25
 """Share of values that must not be saturated, over all seeds."""
 
@@ -23,7 +25,7 @@ def test_layers(draw, dtype):
             differences = layer_differences(data, {"x": each})
             assert differences, f"seed {seed}: nothing was compared"
             worst = max(differences, key=lambda difference: difference.largest)
-            assert worst.largest <= 1, f"seed {seed}: {worst}"
+            assert worst.largest <= LARGEST.get(draw, 1), f"seed {seed}: {worst}"
             found += differences
     count = sum(difference.count for difference in found)
     assert sum(difference.within for difference in found) > INSIDE * count

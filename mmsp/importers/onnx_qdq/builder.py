@@ -135,8 +135,13 @@ class GraphBuilder:
         """Name of a tensor with the elements of ``value`` in row-major order, of any shape."""
         if in_order(value.base, value.layout):
             return value.tensor
-        inverse = tuple(value.layout.index(axis) for axis in range(len(value.base)))
-        return self.transposed(value.tensor, inverse)
+        base, layout = value.base, value.layout
+        if base[0] != 1:  # the engine wants a batch of 1 in front, wherever ONNX has put it
+            kept = [axis for axis in range(len(base)) if base[axis] != 1]
+            places = [axis for axis in layout if base[axis] != 1]
+            source = self.reshaped(value.tensor, (1, *(base[axis] for axis in places)))
+            return self.transposed(source, (0, *(1 + places.index(axis) for axis in kept)))
+        return self.transposed(value.tensor, tuple(layout.index(axis) for axis in range(len(base))))
 
     def arranged(self, value: Stored, layout: Layout) -> Stored:
         """``value`` in the order ``layout``, not reshaped any more."""
