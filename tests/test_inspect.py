@@ -9,10 +9,14 @@ from judge import activation, convolution, network, random_int8, small_network
 from judge import constant as make_constant
 from random_operators import OPERATORS
 from rich.console import Console
+from test_lstm import lstm
+from test_svdf import random_svdf
 
-from hdl.config import ECP5, FULL, MRAM_WORD_BYTES, SMALL
+from hdl.config import ECP5, FULL, SMALL
 from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor
 from mmsp.compiler import compile_graph
+from mmsp.compiler.lower.jobs import LAYOUTS
+from mmsp.compiler.lower.weights import weight_words
 from mmsp.compiler.placement import Placement
 from mmsp.description import Description, StoredTensor, describe
 from mmsp.errors import InputError
@@ -30,13 +34,13 @@ def plain(value):
     shape = getattr(value, "shape", None)
     if shape is None:
         return getattr(value, "value", value)
-    return {name: plain(getattr(value, name)) for name, _ in shape()}
+    return {name: plain(value[name]) for name, _ in shape()}
 
 
 def members(value):
     """A decoded field as integers and mappings."""
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in value.items()}
+        return {name: members(member) for name, member in value.items()}
     return plain(value)
 
 
@@ -48,13 +52,15 @@ def check_jobs(program):
     ends = [*program.job_offsets[1:], len(program.words) - DESCRIPTOR_WORDS]
     for job, compiled, end in zip(decoded, program.jobs, ends, strict=True):
         assert job.offset + job.words == end
+        form = compiled.fields.get("weight_format")
         tiles = [tile for group in compiled.tiles for tile in group]
-        assert job.weight_words == sum(-(-tile.size // MRAM_WORD_BYTES) for tile in tiles)
+        assert job.weight_words == sum(weight_words(tile, form) for tile in tiles)
         assert (job.layer, job.op) == (
             program.layers[compiled.layer].name,
             program.layers[compiled.layer].op,
         )
-        expected = plain(Descriptor.const(compiled.fields))
+        layout = LAYOUTS.get(compiled.fields["operation"], Descriptor)
+        expected = plain(layout.const(compiled.fields))
         for name in compiled.fields:
             assert members(job.fields[name]) == expected[name], name
         assert all(job.lines())
@@ -66,6 +72,18 @@ def check_jobs(program):
 def test_jobs_of_the_digit_network(config):
     jobs = check_jobs(compile_graph(read_tflite(digits_model(), "digits"), config))
     assert {job.kind for job in jobs} >= {"packed", "window", "dense", "softmax"}
+
+
+@pytest.mark.parametrize("config", [FULL, SMALL], ids=lambda config: config.name)
+def test_jobs_of_loops_and_of_the_vector_unit(config, rng):
+    jobs = check_jobs(compile_graph(lstm(rng, steps=5, inputs=3, units=20), config))
+    operations = [job.fields["operation"].name for job in jobs]
+    assert operations.count("LOOP") == operations.count("AGAIN") == 1
+    assert "VECTOR" in operations
+    first, second = jobs[operations.index("LOOP")].lines()
+    assert first == "what follows, 5 turns in all"
+    assert second == ("kept in the cache" if config is FULL else "fetched in every turn")
+    check_jobs(compile_graph(random_svdf(rng, 1)[0], config))  # int16 weights
 
 
 @pytest.mark.parametrize("op", sorted(OPERATORS))

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.config import ChipConfig
 from hdl.engine.descriptor import (
     DESCRIPTOR_WORDS,
     SOFTMAX_TABLE_WORDS,
-    Descriptor,
+    WORD_BITS,
     Drain,
     Feed,
     Operation,
     Reduction,
+    WeightFormat,
     parameter_words,
 )
 from mmsp.compiler.lower.feeds import HISTORY
@@ -26,14 +27,18 @@ from mmsp.image import Image
 
 __all__ = ["DecodedJob", "disassemble"]
 
-FIELDS = tuple(name for name, _ in Descriptor.as_shape())
+TILES = {WeightFormat.INT16: (3, 8), WeightFormat.INT4: (1, 4), WeightFormat.INT2: (1, 2)}
+"""Tiles a pass and bits of their elements, by the format of the weights; one of int8 otherwise."""
+
+TWO_OPERANDS = (Drain.ADD, Drain.SUBTRACT, Drain.MULTIPLY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedJob:
     """One job as the program has it; words of everything that follows its descriptor.
 
-    ``fields`` are those of `hdl.engine.descriptor.Descriptor`, enumerations as such.
+    ``fields`` are those of the descriptor in the layout of its operation, enumerations as such;
+    ``table_words`` is what follows a descriptor of softmax or the vector unit.
     """
 
     index: int
@@ -79,7 +84,7 @@ class DecodedJob:
         fields = self.fields
         if fields["operation"] == Operation.SOFTMAX:
             return "softmax"
-        how = {Drain.SCALE: "", Drain.AVERAGE: " average", Drain.ADD: " add"}[fields["drain"]]
+        how = "" if fields["drain"] == Drain.SCALE else " " + fields["drain"].name.lower()
         if fields["reduction"] == Reduction.MAX:
             how = " max"
         return fields["feed"].name.lower() + how
@@ -87,6 +92,12 @@ class DecodedJob:
     def lines(self) -> tuple[str, str]:
         """Two lines about it: what it computes, and how."""
         f = self.fields
+        if f["operation"] in (Operation.LOOP, Operation.AGAIN):
+            what = {Operation.LOOP: "what follows", Operation.AGAIN: "once more"}[f["operation"]]
+            kept = "kept in the cache" if f["keep"] else "fetched in every turn"
+            return f"{what}, {count(f['turns_last'] + 1, 'turn')} in all", kept
+        if f["operation"] == Operation.VECTOR:
+            return self.vector_lines()
         out = f"{f['out_h_last'] + 1} x {f['out_w_last'] + 1}"
         if f["operation"] == Operation.SOFTMAX:
             channels = f["inner_last"] + 1
@@ -99,7 +110,7 @@ class DecodedJob:
         source = f"{f['in_h']} x {f['in_w']}{unit}"
         first = (
             f"{self.kind}: {source} at {place(f['a'])}"
-            + (f" and {place(f['b'])}" if f["drain"] == Drain.ADD else "")
+            + (f" and {place(f['b'])}" if f["drain"] in TWO_OPERANDS else "")
             + f" -> {out} at {f['out_base']}+{f['out_row0']}"
         )
         if (f["stride_h"], f["stride_w"]) != (1, 1):
@@ -112,9 +123,25 @@ class DecodedJob:
         if f["ones"]:
             return first, second + "no weights"
         second += f"{self.weight_words:,} words of weights"
+        if f["weight_format"] != WeightFormat.INT8:
+            second += f" in {f['weight_format'].name.lower()}"
         if f["refetch"]:
             second += f" read {self.stripes} times"
         return first, second
+
+    def vector_lines(self) -> tuple[str, str]:
+        """The same for a job of the vector unit."""
+        f = self.fields
+        size = " x ".join(str(f[f"out_{axis}_last"] + 1) for axis in "hwc")
+        name = f["function"].name
+        read = [operand for operand in "ab" if f[operand]["row_words"]]
+        source = " and ".join(place(f[operand]) for operand in read)
+        first = f"vector {name.lower()}: {source + ' ' if source else ''}-> {size} at "
+        return first + place(f["out"]), (
+            f"{count(self.table_words, 'word')} behind the descriptor"
+            if self.table_words
+            else f"{f['a_levels'][0]['last'] + 1} elements in a run"
+        )
 
 
 def place(operand: dict[str, int]) -> str:
@@ -185,7 +212,7 @@ def decode(words: NDArray[np.uint8], offset: int, end: int) -> dict[str, Any]:
         )
     try:
         descriptor = decode_descriptor(words[offset : offset + DESCRIPTOR_WORDS])
-        return {name: plain(getattr(descriptor, name)) for name in FIELDS}
+        return plain(descriptor)
     except ValueError as error:
         raise InputError(f"the descriptor at word {offset} of the program: {error}") from None
 
@@ -194,13 +221,17 @@ def payload_words(fields: dict[str, Any], config: ChipConfig) -> tuple[int, int,
     """Words of parameters, of a table and of weights that a descriptor asks for."""
     if fields["operation"] == Operation.SOFTMAX:
         return 0, SOFTMAX_TABLE_WORDS, 0
+    if fields["operation"] == Operation.VECTOR:
+        return 0, fields["payload_words"], 0
+    if fields["operation"] in (Operation.LOOP, Operation.AGAIN):
+        return 0, 0, 0
     groups = fields["groups_last"] + 1
     tiles = 0 if fields["ones"] else tile_words(fields, config)
     return groups * parameter_words(config.rows), 0, groups * tiles
 
 
 def tile_words(fields: dict[str, Any], config: ChipConfig) -> int:
-    """Words of one group's tiles: a lane takes ``rows`` bytes, and each tile whole words."""
+    """Words of one group's tiles, each of which takes whole words."""
     inner = fields["inner_last"] + 1
     match fields["feed"]:
         case Feed.WINDOW:
@@ -214,13 +245,14 @@ def tile_words(fields: dict[str, Any], config: ChipConfig) -> int:
             lanes = [block[at % len(block)] for at in range(inner - 1)] + [fields["lanes_last"]]
         case feed:
             raise InputError(f"feed {feed!r} of the program has no name")
-    words = sum(-(-count * config.rows // MRAM_WORD_BYTES) for count in lanes)
+    tiles, bits = TILES.get(fields["weight_format"], (1, 8))
+    words = tiles * sum(-(-count * config.rows * bits // WORD_BITS) for count in lanes)
     return words * (fields["rows_passes_last"] + 1) * (fields["cols_passes_last"] + 1)
 
 
 def plain(value: Any) -> Any:
-    """A field's value: an integer, an enumeration, or the members of a structure."""
+    """A field's value: an integer, an enumeration, or the members of a structure or array."""
     shape = getattr(value, "shape", None)
     if shape is None:
         return value
-    return {name: getattr(value, name) for name, _ in shape()}
+    return {name: plain(value[name]) for name, _ in shape()}
