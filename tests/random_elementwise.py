@@ -65,7 +65,8 @@ def broadcast_pair(rng, shape):
     """Shapes of two operands whose common shape is ``shape``: often equal ones."""
     first, second = list(shape), list(shape)
     if rng.integers(3):
-        for axis in range(len(shape)):
+        # The array repeats rows and columns, the vector unit channels, too.
+        for axis in range(len(shape) - int(rng.integers(2))):
             choice = rng.integers(4)
             if choice < 2:
                 (first if choice else second)[axis] = 1
