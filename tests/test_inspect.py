@@ -8,9 +8,8 @@ import pytest
 from judge import activation, convolution, network, random_int8, small_network
 from judge import constant as make_constant
 from random_operators import OPERATORS
+from recurrent_networks import lstm, random_svdf
 from rich.console import Console
-from test_lstm import lstm
-from test_svdf import random_svdf
 
 from hdl.config import ECP5, FULL, SMALL
 from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor

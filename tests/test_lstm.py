@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judge import activation, assert_tflm_agrees, constant, network
+from judge import activation, assert_tflm_agrees, constant
 from published import DATA
+from recurrent_networks import INT8, INT16, lstm
 
 from mmsp.compiler.layers import Loop
 from mmsp.compiler.legalize import legalize
@@ -17,50 +18,7 @@ from mmsp.importers.tflite import read_tflite
 SEED = 20261123
 NETWORKS = 40
 RUNS = 3
-INT8, INT16 = np.dtype(np.int8), np.dtype(np.int16)
 TRAINED = DATA / "tensorflow-tflite-micro" / "models" / "trained_lstm_int8.tflite"
-ATTRIBUTES = {
-    "activation": "TANH",
-    "cell_clip": 0.0,
-    "proj_clip": 0.0,
-    "time_major": False,
-    "asymmetric_quantize_inputs": False,
-    "diagonal_recurrent_tensors": False,
-    "intermediates": (),
-}
-
-
-def lstm(rng, *, steps, inputs, units, dtype=INT8, cell_exponent=-11, gain=1.0, **attributes):
-    """A network of one LSTM whose gates move: products of a few units of Q3.12."""
-    attributes = ATTRIBUTES | attributes
-    zero_points = [int(z) if dtype == INT8 else 0 for z in rng.integers(-128, 128, 2)]
-    limit = float(np.iinfo(dtype).max)
-    state_scale = 2.0 ** rng.uniform(-0.5, 0.2) / limit
-    wide = np.int32 if dtype == INT8 else np.int64
-    operands: list = [None] * 24
-    shape = (steps, 1) if attributes["time_major"] else (1, steps)
-    operands[0] = activation("x", (*shape, inputs), 2.0 / limit, zero_points[0], dtype)
-    for gate in range(4):
-        for index, depth, scale in ((1, inputs, 2.0 / limit), (5, units, state_scale)):
-            spread = int(np.exp2(rng.uniform(2, 7)))
-            data = rng.integers(-spread, spread + 1, (units, depth)).clip(-128, 127)
-            weight = gain * 2.0 ** rng.uniform(-1, 2) / (depth**0.5 * spread)
-            name = f"weights_{index + gate}"
-            operands[index + gate] = constant(name, data.astype(np.int8), (weight,))
-            if index == 1:
-                bias = rng.normal(0, 1, units) / (weight * scale)
-                name = f"bias_{gate}"
-                operands[12 + gate] = constant(name, bias.astype(wide), (weight * scale,))
-    operands[18] = activation("hidden", (1, units), state_scale, zero_points[1], dtype)
-    operands[19] = activation("cell", (1, units), 2.0**cell_exponent, 0, INT16)
-    output = activation("y", (*shape, units), state_scale, zero_points[1], dtype)
-    graph = network(("UNIDIRECTIONAL_SEQUENCE_LSTM", tuple(operands), output, attributes))
-    for name in ("hidden", "cell"):
-        tensor = graph.tensors[name]
-        graph.inputs.remove(name)
-        zero = zero_points[1] if name == "hidden" else 0
-        graph.variables[name] = np.full(tensor.shape, zero, tensor.dtype)
-    return graph
 
 
 def test_random_networks_equal_tflm():

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from judge import activation, assert_tflm_agrees, constant, network
+from recurrent_networks import random_svdf
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
@@ -12,43 +13,6 @@ from mmsp.errors import InputError
 SEED = 20261123
 NETWORKS = 40
 RUNS = 6
-INT16 = np.dtype(np.int16)
-
-
-def random_svdf(rng, index):
-    """A network of one SVDF with int8 or int16 state."""
-    dtype = INT16 if index & 1 else np.dtype(np.int8)
-    limits = np.iinfo(dtype)
-    rank, memory = int(rng.integers(1, 4)), int(rng.integers(1, 11))
-    inputs, units = int(np.exp2(rng.uniform(0, 6))), int(np.exp2(rng.uniform(0, 5)))
-    spread = int(np.exp2(rng.uniform(1, 7)))
-    feature = rng.integers(-spread, spread + 1, (rank * units, inputs)).clip(-128, 127)
-    time = np.exp2(rng.uniform(0, np.log2(limits.max + 1), (rank * units, memory))) - 1
-    time = (time * rng.choice([-1, 1], time.shape)).astype(dtype)
-    time.flat[0] = limits.max  # what quantisers always use
-    zero_points = [int(z) for z in rng.integers(-128, 128, 3)]
-    if dtype == INT16:
-        zero_points[1] = 0
-    # States and outputs that fill their ranges, and sometimes leave them.
-    state_scale = inputs**0.5 * spread * 74 / limits.max * 2.0 ** rng.uniform(-1, 2)
-    sums = (rank * memory) ** 0.5 * float(np.abs(time.astype(int)).mean() + 1) * limits.max
-    output_scale = state_scale * sums / 127 * 2.0 ** rng.uniform(-2, 1)
-    bias = rng.integers(-sums, sums + 1, units).astype(np.int32)
-    size = rank * units * memory
-    operands = {
-        "x": activation("x", (1, inputs), 1.0, zero_points[0]),
-        "feature": constant("feature", feature.astype(np.int8), (1.0,)),
-        "time": constant("time", time, (1.0,)),
-        "bias": constant("bias", bias, (state_scale,)),
-        "state": activation("state", (1, size), state_scale, zero_points[1], dtype),
-    }
-    output = activation("y", (1, units), output_scale, zero_points[2])
-    attributes = {"rank": rank, "activation": "NONE", "asymmetric_quantize_inputs": False}
-    graph = network(("SVDF", tuple(operands.values()), output, attributes), name="svdf")
-    graph.inputs.remove("state")
-    zero = graph.tensors["state"].quantization.zero_point[0]
-    graph.variables["state"] = np.full(graph.tensors["state"].shape, zero, dtype)
-    return graph, {"int16": dtype == INT16, "rank": rank > 1, "memory of 1": memory == 1}
 
 
 def test_random_networks_equal_tflm():
