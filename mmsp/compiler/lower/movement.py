@@ -226,6 +226,7 @@ def lower_mean(
     fields = window_passes(layer.kernel, UNIT, config)
     fields |= output(target, Grid(height=out_h, width=out_w), layer.requantization)
     fields |= {
+        "wide_in": int(source.wide),
         "in_h": source.pixels[0],
         "in_w": source.pixels[1],
         "a": operand(source, layer.input_zero_point),
