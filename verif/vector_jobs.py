@@ -36,6 +36,13 @@ LARGEST_SIZES = (6, 7, 50)
 MOST_ELEMENTS = 300
 LARGEST_STEP = 3
 
+END_PROBABILITY = 0.1
+"""Of the smallest or the largest value of a type."""
+
+FAR_PROBABILITY = 0.2
+FAR_BITS = 11
+"""Of a first row or channel that is far away, and how far at most."""
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -179,19 +186,26 @@ def random_place(
 ) -> Place:
     """A place for these coordinates, with gaps, and with room for those below 0."""
     low, high = coordinates.min(axis=1), coordinates.max(axis=1)
-    first_channel = int(rng.integers(0, 9)) - int(low[CHANNEL])
+    first_channel = first_coordinate(rng) - int(low[CHANNEL])
     blocks = (first_channel + int(high[CHANNEL])) // config.rows + 1
     pixel_words = (blocks << wide) + int(rng.integers(0, 3))
     before = -int(low[COLUMN])
     row_words = (before + int(high[COLUMN]) + 1) * pixel_words + int(rng.integers(0, 4))
     return Place(
         base=base + before * pixel_words + int(rng.integers(0, 30)),
-        row0=int(rng.integers(0, 9)) - int(low[ROW]),
+        row0=first_coordinate(rng) - int(low[ROW]),
         row_words=row_words,
         pixel_words=pixel_words,
         wide=wide,
         channel=first_channel,
     )
+
+
+def first_coordinate(rng: np.random.Generator) -> int:
+    """Mostly within the first two words."""
+    if rng.random() < FAR_PROBABILITY:
+        return int(2 ** rng.uniform(0, FAR_BITS))
+    return int(rng.integers(0, 9))
 
 
 def further_down(
@@ -219,6 +233,9 @@ def fill(rng: np.random.Generator, stimulus: Stimulus, banks: NDArray[np.uint8])
             if np.any(words // third != part):
                 raise IndexError("a tensor leaves its part of the memory")
     for planes, (place, _, _) in zip(places[:2], operands[:2], strict=True):
-        values = log_uniform(rng, bits=16 if place.wide else 8, size=job.elements)
+        bits = 16 if place.wide else 8
+        values = log_uniform(rng, bits=bits, size=job.elements)
+        ends = rng.random(job.elements) < END_PROBABILITY
+        values = np.where(ends, ((1 << (bits - 1)) - 1) ^ -rng.integers(0, 2, job.elements), values)
         for plane, where in enumerate(planes):
             banks[where] = (values >> 8 * plane & 0xFF).astype(np.uint8)

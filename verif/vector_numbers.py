@@ -23,6 +23,9 @@ LEFT_SHIFTS = {0: 20, 1: 15}
 CURVE_BITS = 17
 """Of an argument in units of 1/12288 that is not saturated."""
 
+LAST_INDEX = {"a_multiplier": 32702, "left_shift": 13}
+"""The largest argument is 255.5 entries of LOGISTIC's table, of which the last is the 255th."""
+
 Fields = dict[str, Any]
 
 
@@ -65,8 +68,11 @@ def scale(prefix: str, rng: np.random.Generator, shift: int, wild: bool) -> Fiel
 
 
 def curve_scale(rng: np.random.Generator, wild: bool) -> Fields:
-    """Arguments within the table, TFLite's two powers of two, or anything."""
-    if rng.integers(4) == 0:
+    """Arguments within the table or to its end, TFLite's two powers of two, or anything."""
+    special = int(rng.integers(6))
+    if special == 0:
+        return LAST_INDEX
+    if special == 1:
         return {"a_multiplier": int(rng.choice([3, 6])), "left_shift": 0}
     if wild:
         multiplier, shift = int(rng.integers(LARGEST_CURVE_MULTIPLIER + 1)), int(rng.integers(32))
