@@ -94,7 +94,7 @@ def random_window(
         kernel = (1, kernel[1]) if rng.integers(2) else (kernel[0], 1)
     if rng.integers(2):
         stride = 1, 1
-    dilation = random_pair(rng, 1, 3) if dilate and chance(rng, 4) else (1, 1)
+    dilation = random_pair(rng, 1, 3) if dilate and chance(rng, 3) else (1, 1)
     scheme = str(rng.choice(["SAME", "VALID"]))
     padding = explicit_padding(scheme, size, kernel, stride, dilation)
     output = tuple(

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from mmsp.errors import InputError
-from mmsp.fuzz.choices import INT8, INT16, chance, random_channels
+from mmsp.fuzz.choices import INT8, INT16, Pair, chance, random_channels, random_pair
 from mmsp.fuzz.linear import add_conv, add_depthwise, add_linear
 from mmsp.fuzz.movement import add_reshape_to
 from mmsp.fuzz.operators import BLOCKS, OPERATORS
 from mmsp.fuzz.sketch import MAX_NODES, Sketch
+from mmsp.fuzz.windows import add_pool
 from mmsp.graph import Graph, Tensor
 from mmsp.importers.operator_options import explicit_padding
 
@@ -24,8 +25,6 @@ ATTEMPTS = 100
 
 INT16_SHARE = 3
 """One network in so many begins with int16."""
-
-LARGE_CYCLES = 60_000
 
 
 def random_network(
@@ -126,24 +125,41 @@ def begin_deep(sketch: Sketch) -> None:
 
 
 def begin_large(sketch: Sketch, dtype: np.dtype) -> None:
-    """Convolutions of images that do not fit the memory together: they run in strips of rows.
+    """Layers whose inputs and outputs do not fit the memory together: they run in strips of rows.
 
-    Everything behind them is as small as elsewhere.
+    A picture, twice as many words a pixel in between, and a quarter of the pixels behind it.
+    Everything that follows is as small as elsewhere.
     """
     rng, config = sketch.rng, sketch.config
-    usual = sketch.tensor_bytes, sketch.cycles_per_node
     memory = config.activation_kib * 1024
-    sketch.tensor_bytes, sketch.cycles_per_node = memory * 7 // 10, LARGE_CYCLES
-    # A pixel takes whole words: as many of these as fill a third to two thirds of the memory.
-    pixels = memory / (config.rows * dtype.itemsize) * rng.uniform(0.3, 0.6)
+    pixels = memory / (config.rows * dtype.itemsize) * rng.uniform(0.25, 0.4)
     height = int(np.sqrt(pixels * 2.0 ** rng.uniform(-1, 1)))
     width = max(int(pixels / height), 1)
-    channels = int(rng.integers(1, config.rows + 1))
-    newest = sketch.add_input((1, height, width, channels), dtype=dtype)
-    for _ in range(int(rng.integers(2, 5))):
-        extend = add_conv if rng.integers(2) else add_depthwise
-        image = attempt(sketch, partial(extend, sketch, newest))
+    usual = sketch.tensor_bytes
+    sketch.tensor_bytes = memory
+    source = sketch.add_input(
+        (1, height, width, int(rng.integers(1, config.rows + 1))), dtype=dtype
+    )
+    count = 2 * config.rows - int(rng.integers(config.rows))
+    layers = [
+        partial(window_conv, count=count, stride=(1, 1)),
+        partial(add_depthwise, keep_shape=True),
+        partial(window_conv, count=count, stride=(2, 2)),
+        partial(add_pool, str(rng.choice(["AVERAGE_POOL_2D", "MAX_POOL_2D"]))),
+    ]
+    for layer in layers if rng.integers(2) else (layers[0], layers[2]):
+        image = attempt(sketch, partial(layer, sketch, source))
         if image is not None:
-            sketch.closed.add(newest.name)
-            newest = image
-    sketch.tensor_bytes, sketch.cycles_per_node = usual
+            sketch.closed.add(source.name)
+            source = image
+    sketch.tensor_bytes = usual
+
+
+def window_conv(sketch: Sketch, source: Tensor, *, count: int, stride: Pair) -> Tensor:
+    """A SAME convolution of ``count`` channels with a kernel of up to 3 x 3."""
+    _, height, width, channels = source.shape
+    kernel = random_pair(sketch.rng, 1, 3)
+    padding = explicit_padding("SAME", (height, width), kernel, stride, (1, 1))
+    shape = (1, -(-height // stride[0]), -(-width // stride[1]), count)
+    attributes = {"stride": stride, "dilation": (1, 1), "padding": padding}
+    return add_linear(sketch, "CONV_2D", source, (count, *kernel, channels), shape, attributes)

@@ -156,7 +156,7 @@ def add_conv(
 
 
 def add_depthwise(sketch: Sketch, source: Tensor, *, keep_shape: bool = False) -> Tensor | None:
-    """DEPTHWISE_CONV_2D, one with a channel multiplier in a quarter of the cases."""
+    """DEPTHWISE_CONV_2D, one with a channel multiplier in a third of the cases."""
     rng = sketch.rng
     if len(source.shape) != IMAGE_RANK:
         return None
@@ -165,7 +165,7 @@ def add_depthwise(sketch: Sketch, source: Tensor, *, keep_shape: bool = False) -
     if window is None:
         return None
     kernel, size, attributes = window
-    multiplier = int(rng.integers(2, LARGEST_MULTIPLIER + 1)) if chance(rng, 4) else 1
+    multiplier = int(rng.integers(2, LARGEST_MULTIPLIER + 1)) if chance(rng, 3) else 1
     if keep_shape:
         size, multiplier = (height, width), 1
         attributes = same_window(size, kernel)

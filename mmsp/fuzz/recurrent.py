@@ -14,6 +14,7 @@ from mmsp.fuzz.choices import (
     INT8,
     INT16,
     chance,
+    float32,
     power_of_two,
     random_channels,
     random_quantization,
@@ -119,13 +120,16 @@ def add_svdf(sketch: Sketch, source: Tensor) -> Tensor | None:
     feature_scale = power_of_two(rng, -8, -2)
     features = random_matrix(sketch, "feature", filters, size, feature_scale)
     # Sums of features fill the state to a quarter or more.
+    dtype = INT16 if rng.integers(2) else INT8
+    limits = np.iinfo(dtype)
     typical = scale_of(row) * feature_scale * 74 * 74 * math.sqrt(size)
-    state_scale = float(np.float32(typical / 8192 * 2.0 ** rng.uniform(-1, 2)))
+    state_scale = float32(4 * typical / limits.max * 2.0 ** rng.uniform(-1, 2))
+    zero = int(rng.integers(-20, 21)) if dtype == INT8 and rng.integers(2) else 0
     state = sketch.add_variable(
-        np.zeros((1, memory * filters), np.int16), Quantization((state_scale,), (0,))
+        np.full((1, memory * filters), zero, dtype), Quantization((state_scale,), (zero,))
     )
-    limit = int(np.exp2(rng.uniform(6, 15)))
-    times = rng.integers(-limit, limit, (filters, memory)).astype(np.int16)
+    limit = int(np.exp2(rng.uniform(4, limits.bits - 1)))
+    times = rng.integers(-limit, limit, (filters, memory)).astype(dtype)
     time_scale = power_of_two(rng, -14, -8)
     operands = [row, features, sketch.add_constant("time", times, [time_scale])]
     product = state_scale * time_scale
@@ -135,7 +139,7 @@ def add_svdf(sketch: Sketch, source: Tensor) -> Tensor | None:
     attributes = {
         "rank": rank, "activation": ACTIVATION_OF_SVDF, "asymmetric_quantize_inputs": False,
     }  # fmt: skip
-    start = product * 4096 * limit / 2 * math.sqrt(rank * memory)
+    start = product * limits.max / 8 * limit / 2 * math.sqrt(rank * memory)
     return sketch.add_node(
         "SVDF", [*operands, bias, state], (1, units), attributes, dtype=INT8, start=start
     )

@@ -59,7 +59,6 @@ class Sketch:
         self.closed: set[str] = set()
         """Tensors that no further node may read: the compiler would refuse it."""
         self.tensor_bytes = config.activation_kib * 1024 // SHARE_OF_MEMORY
-        self.cycles_per_node = CYCLES_PER_NODE
         self.made = 0
 
     @property
@@ -83,7 +82,7 @@ class Sketch:
                 return False
         return (
             weights <= config.mram_kib * 1024 // 16
-            and macs <= config.macs_per_cycle * self.cycles_per_node
+            and macs <= config.macs_per_cycle * CYCLES_PER_NODE
         )
 
     def snapshot(self) -> tuple:
