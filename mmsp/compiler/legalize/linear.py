@@ -79,7 +79,10 @@ def spread_groups(weights: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
 
 
 def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
-    """DEPTHWISE_CONV_2D; its weights ``(1, kh, kw, Cout)`` get the layout of `Conv`."""
+    """DEPTHWISE_CONV_2D; its weights ``(1, kh, kw, Cout)`` get the layout of `Conv`.
+
+    On a single channel it is an ordinary convolution, which needs no array row for each channel.
+    """
     source = operands.image(0, wide=True)
     output = operands.output(source)
     tensor, weights = operands.weights(rank=4)
@@ -94,7 +97,8 @@ def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
     return [
         convolution_layer(
             operands, source, output, weights.transpose(3, 1, 2, 0),
-            channel_axis=DEPTHWISE_CHANNEL_AXIS, depthwise=True,
+            channel_axis=DEPTHWISE_CHANNEL_AXIS,
+            depthwise=source.pixels[2] > 1 or multiplier == 1,
         )
     ]  # fmt: skip
 
