@@ -162,18 +162,21 @@ def test_integers_at_the_ends(rng):
 
 
 def test_reordering_in_several_steps(rng):
-    """The host takes over a chain of reshapes and transposes at either end."""
+    """The host takes over a chain of reshapes and transposes at either end.
+
+    The first one reverses three dimensions: transposes of two commute, all else being flat.
+    """
     n = NetworkBuilder()
-    x = n.fake_quantize("x", 0.05, 3)
+    x = n.fake_quantize(n.node("Transpose", ["x"], perm=[0, 3, 2, 1]), 0.05, 3)
     image = n.node("Reshape", [x, n.constant(np.array([1, 2, 5, 6]))])
     w = n.weight(*symmetric(rng.normal(size=(4, 2, 1, 1)), 0), 0)
     y = n.fake_quantize(n.node("Conv", [image, w]), 0.04)
     n.node("Flatten", [n.node("Transpose", [y], perm=[0, 3, 1, 2])], ["y"])
-    data = n.model({"x": (1, 60)}, {"y": None})
-    values = rng.normal(0, 2, (1, 1, 60)).astype(np.float32)
+    data = n.model({"x": (1, 3, 4, 5)}, {"y": None})
+    values = rng.normal(0, 2, (1, 1, 3, 4, 5)).astype(np.float32)
     outputs, model, _ = run(data, {"x": values})
     assert [node.op for node in model.graph.nodes] == ["CONV_2D"]
-    assert [len(conversion.steps) for conversion in model.graph.host_conversions] == [2, 2]
+    assert [len(conversion.steps) for conversion in model.graph.host_conversions] == [3, 2]
     theirs = run_onnxruntime(data, {"x": values[0]})["y"]
     assert np.abs(outputs["y"][0] - theirs).max() <= 0.041
     assert len(np.unique(theirs)) > 30
@@ -197,6 +200,24 @@ def test_bias_of_another_scale(rng):
         assert np.abs(found - expected).max() <= (1 if notes else 0)
         values = rng.normal(0, 9, (1, 2, 3, 3)).astype(np.float32)
         assert layer_differences(file, {"x": values})[-1].largest <= 1
+
+
+def test_limits_that_meet(rng):
+    """Relu, then Clip from above: RELU6, fused, where the integers reach beyond both."""
+    n = NetworkBuilder()
+    w = n.weight(*symmetric(rng.normal(size=(4, 2, 1, 1)), 0), 0)
+    y = n.node("Relu", [n.node("Conv", [n.fake_quantize("x", 0.1), w])])
+    y = n.node("Clip", [y, None, n.constant(np.float32(6))])
+    n.fake_quantize(n.node("MaxPool", [y], kernel_shape=[2, 2]), 0.1)
+    n.nodes[-1].output[0] = "y"
+    data = n.model({"x": (1, 2, 9, 9)}, {"y": None})
+    graph = read_onnx(data, "limits")
+    assert [node.op for node in graph.nodes] == ["CONV_2D", "MAX_POOL_2D"]
+    assert graph.nodes[0].attributes["activation"] == "RELU6"
+    values = rng.normal(0, 9, (1, 2, 9, 9)).astype(np.float32)
+    assert layer_differences(data, {"x": values})[-1].largest <= 1
+    expected = run_onnxruntime(data, {"x": values})["y"]
+    assert {0.0, 6.0} <= set(np.unique(expected.round(4)).tolist())
 
 
 @pytest.mark.parametrize(("op", "scale"), [("Sigmoid", 1 / 256), ("Tanh", 1 / 128)])
