@@ -17,9 +17,10 @@ ACCUMULATOR_BITS = 40
 PRODUCT_BITS = 9 + 8
 """One operand times one weight, all that a pass of an element-wise operator sums."""
 
-LOWEST = -(1 << 31)
-"""Below every sum that takes part in a maximum."""
+MAXIMUM_BITS = SUM_BITS + 1
 
+LOWEST = -(1 << SUM_BITS)
+"""Below every sum: the maximum of none."""
 
 MAX_SHIFT = 2
 """Bytes: the high digit of an int16 weight times the high byte of an int16 operand."""
@@ -120,17 +121,19 @@ class Accumulators(wiring.Component):
             new = Signal(signed(ACCUMULATOR_BITS), name=f"new_{r}")
             stored = read.data[ACCUMULATOR_BITS * r : ACCUMULATOR_BITS * (r + 1)].as_signed()
             m.d.comb += old.eq(stored)
-            # The neutral element of the reduction where there is nothing to start from.
-            base = Signal(signed(ACCUMULATOR_BITS), name=f"base_{r}")
-            m.d.comb += base.eq(Mux(tag.first, Mux(tag.maximum, LOWEST, 0), old))
             addend = Signal(signed(ACCUMULATOR_BITS), name=f"addend_{r}")
-            m.d.comb += addend.eq(self.sums[r] << (tag.shift << 3))
-            with m.If(~tag.maximum):
-                m.d.comb += new.eq(base + addend)
-            with m.Elif(tag.skip | (base > self.sums[r])):
-                m.d.comb += new.eq(base)
-            with m.Else():
-                m.d.comb += new.eq(self.sums[r])
+            # A maximum is never shifted, so it has few bits, and so has the comparison.
+            stored = old[:MAXIMUM_BITS].as_signed()
+            keep = Signal(name=f"keep_{r}")
+            largest = Signal(signed(MAXIMUM_BITS), name=f"largest_{r}")
+            m.d.comb += [
+                addend.eq(
+                    Mux(tag.shift[1], self.sums[r] << 16, self.sums[r] << (tag.shift[0] << 3))
+                ),
+                keep.eq(tag.skip | (~tag.first & (stored > self.sums[r]))),
+                largest.eq(Mux(keep, Mux(tag.first, LOWEST, stored), self.sums[r])),
+                new.eq(Mux(tag.maximum, largest, Mux(tag.first, 0, old) + addend)),
+            ]
             totals.append(new)
             previous.append(old)
 

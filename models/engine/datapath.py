@@ -17,7 +17,8 @@ __all__ = [
     "load_tile",
 ]
 
-INT32_MIN = -(1 << 31)
+LOWEST_MAXIMUM = -(1 << 21)
+"""Below every sum of a step: the maximum of none."""
 ACCUMULATOR_BITS = 40
 PRODUCT_BITS = 17
 
@@ -96,7 +97,7 @@ class AccumulatorStore:
         """
         old = None if first else self.stored[pixel]
         if maximum:
-            start = np.full(self.rows, INT32_MIN, np.int64) if old is None else old
+            start = np.full(self.rows, LOWEST_MAXIMUM, np.int64) if old is None else old
             total = start if skip else np.maximum(start, sums)
         else:
             total = wrap((sums << 8 * shift) + (0 if old is None else old), ACCUMULATOR_BITS)
