@@ -57,7 +57,7 @@ def from_picture_values(pixels: NDArray[np.uint8], port: Port) -> NDArray:
 
 
 def read_picture(path: Path, data: bytes, port: Port) -> tuple[NDArray[np.uint8], str]:
-    """Decode a picture and fit it to an input of shape ``(1, H, W, C)``.
+    """Decode a picture and fit it to an input of shape ``(1, H, W, C)`` or ``(1, C, H, W)``.
 
     Returns
     -------
@@ -91,7 +91,10 @@ def read_picture(path: Path, data: bytes, port: Port) -> tuple[NDArray[np.uint8]
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         steps.append(f"resized to {width} x {height}")
-    pixels = np.asarray(picture, np.uint8).reshape(port.shape)
+    pixels = np.asarray(picture, np.uint8).reshape(height, width, channels)
+    if port.shape != (1, *pixels.shape):
+        pixels = pixels.transpose(2, 0, 1)
+    pixels = pixels.reshape(port.shape)
     return pixels, f"picture {path.name!r}: {', '.join(steps)}"
 
 
@@ -99,9 +102,11 @@ def image_size(path: Path, port: Port) -> tuple[int, int, int]:
     """Height, width and channels that an input takes."""
     if len(port.shape) == 4 and port.shape[-1] in CHANNEL_MODES:  # noqa: PLR2004  (NHWC)
         return port.shape[1], port.shape[2], port.shape[3]
+    if len(port.shape) == 4 and port.shape[1] in CHANNEL_MODES:  # noqa: PLR2004  (NCHW)
+        return port.shape[2], port.shape[3], port.shape[1]
     raise InputError(
         f"input {port.name!r} takes no picture such as {str(path)!r}: its shape is {port.shape}, "
-        "not (1, height, width, 1 or 3)"
+        "not (1, height, width, 1 or 3) or (1, 1 or 3, height, width)"
     )
 
 

@@ -147,6 +147,16 @@ def test_picture_of_the_right_size(tmp_path, rng, suffix, channels, mode):
     assert batch.single
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_picture_with_channels_first(tmp_path, rng, channels):
+    pixels = rng.integers(0, 256, (4, 6, channels)).astype(np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels.reshape(4, 6) if channels == 1 else pixels).save(path)
+    batch = read_inputs([str(path)], [port("picture", (1, channels, 4, 6), "int8", 1.0, -128)])
+    expected = pixels.transpose(2, 0, 1).astype(int) - 128
+    np.testing.assert_array_equal(batch.values["picture"][0, 0], expected)
+
+
 def test_picture_is_converted_and_resized(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGBA", (60, 80), (200, 200, 200, 255)).save(path)

@@ -11,7 +11,7 @@ from onnx_networks import gru_network
 from mmsp.description import graph_ports
 from mmsp.graph import Quantization
 from mmsp.importers.onnx_qdq import read_onnx
-from mmsp.onnx_reference import run_onnxruntime
+from mmsp.onnx_reference import output_difference, run_onnxruntime
 
 STATE = Quantization((2.0**-15,), (0,))
 STEPS, FEATURES, HIDDEN = 7, 5, 6
@@ -104,3 +104,17 @@ def test_state_begins_where_the_file_says():
     (h0,) = [numpy_helper.to_array(i) for i in model.graph.initializer if i.name.startswith("h0")]
     (state,) = read_onnx(data, "gru").variables.values()
     assert np.abs(state * 2.0**-15 - h0[0]).max() <= 2**-16
+
+
+@pytest.mark.parametrize("variant", range(8))
+def test_against_onnxruntime(variant):
+    """The whole network in integers: within 2^-10 of float, and of quantised outputs one step."""
+    rng, quantized = np.random.default_rng(variant), bool(variant % 2)
+    data = gru_network(
+        rng, linear_before_reset=variant // 2 % 2, per_channel=variant >= 4, initial=True,
+        bias=("float", "int32")[variant // 4], quantized_output=quantized,
+    )  # fmt: skip
+    x = rng.normal(0, 1, (3, STEPS, 1, FEATURES)).astype(np.float32)
+    largest = output_difference(data, {"x": x})
+    assert set(largest) == {"y", "y_h"}
+    assert max(largest.values()) <= (1 if quantized else 32)
