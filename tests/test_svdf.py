@@ -30,6 +30,39 @@ def test_random_networks_equal_tflm():
     assert len(cases) == 5, cases
 
 
+def test_scales_multiply_in_double():
+    """Sums at the middle between two outputs tell the last bits of the multiplier."""
+    rng = np.random.default_rng(SEED)
+    units, told = 200, 0
+    for _ in range(20):
+        state, time = (float(np.float32(2.0 ** rng.uniform(-8, -2))) for _ in range(2))
+        step = float(np.float32(state * time * 2.0 ** rng.uniform(21, 23)))
+        middles = (rng.integers(60, 120, units) + 0.5) * rng.choice([-1, 1], units)
+        sums = np.round(middles / (state * time / step)).astype(np.int32)
+        graph = network(
+            (
+                "SVDF",
+                (
+                    activation("x", (1, 1)),
+                    constant("feature", np.zeros((units, 1), np.int8), (1.0,)),
+                    constant("time", np.zeros((units, 1), np.int16), (time,)),
+                    constant(
+                        "bias",
+                        (sums + rng.integers(-20, 21, units)).astype(np.int32),
+                        (state * time,),
+                    ),
+                    activation("state", (1, units), state, 0, np.int16),
+                ),
+                activation("y", (1, units), step),
+                {"rank": 1, "activation": "RELU", "asymmetric_quantize_inputs": False},
+            ),
+            variables={"state": np.zeros((1, units), np.int16)},
+        )
+        outputs = assert_tflm_agrees(graph, rng, runs=1)["y"]
+        told += np.count_nonzero(np.abs(outputs[0]) < np.abs(middles))
+    assert 0.2 < told / (20 * units) < 0.8, "sums are not close enough to the middle"
+
+
 REFUSALS = {
     "type of the time weights": (
         {"time": constant("time", np.ones((6, 4), np.int32), (1.0,))},

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmsp.compiler.layers import Layer, View
 from mmsp.compiler.legalize.operands import INT8, INT16, Operands
-from mmsp.compiler.legalize.recurrence import Recurrence, matrix, variable
+from mmsp.compiler.legalize.recurrence import Recurrence, matrix, product_ratio, variable
 from mmsp.errors import InputError
 from mmsp.graph import Tensor
 
@@ -36,9 +36,8 @@ def legalize_svdf(operands: Operands) -> list[Layer]:
     memory = weights.shape[1]
     state = variable(operands, STATE, filters * memory, (time.dtype,))
     check_reset(operands, state)
-    (source_scale, source_zero), (state_scale, state_zero) = map(
-        operands.per_tensor, (source, state)
-    )
+    _, source_zero = operands.per_tensor(source)
+    state_scale, state_zero = operands.per_tensor(state)
     output_scale, output_zero = operands.per_tensor(output)
 
     body = Recurrence(operands)
@@ -48,7 +47,8 @@ def legalize_svdf(operands: Operands) -> list[Layer]:
         newer = View(tensor=state.name, height=rank, width=memory - 1, column=1)
         body.copy(body.view("newer", newer), body.view("older", older))
     assert feature.data is not None  # `matrix` has seen it
-    ratio = single_ratio(source_scale, operands.per_tensor(feature)[0], state_scale)
+    # As the pinned ``PrepareSvdf``: products and quotients in double.
+    ratio = product_ratio(operands, source, feature, state_scale)
     for row in range(rank):
         newest = body.view(f"newest_{row}", View(tensor=state.name, row=row, column=memory - 1))
         clamped = body.tensor("clamped", (1, 1, units), INT8) if state_zero else newest
@@ -61,7 +61,7 @@ def legalize_svdf(operands: Operands) -> list[Layer]:
     by_unit = weights.reshape(units, rank, memory, 1)
     body.product(
         state.name, output.name, np.ascontiguousarray(by_unit), operands.bias(units, BIAS),
-        ratios=[single_ratio(state_scale, operands.per_tensor(time)[0], output_scale)],
+        ratios=[product_ratio(operands, state, time, output_scale)],
         zero_points=(state_zero, output_zero), depthwise=True,
     )  # fmt: skip
     return [body.loop(1, output.name, (source.name, state.name))]
@@ -99,8 +99,3 @@ def check_reset(operands: Operands, state: Tensor) -> None:
     values = np.unique(operands.graph.variables[state.name])
     if values.size != 1:
         raise InputError(f"state {state.name!r} must begin as one value everywhere")
-
-
-def single_ratio(first: float, second: float, step: float) -> float:
-    """``first * second / step`` in float32, as TFLM's ``PrepareSvdf`` has it."""
-    return float(np.float32(first) * np.float32(second) / np.float32(step))
