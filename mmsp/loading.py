@@ -6,6 +6,7 @@ from pathlib import Path
 from hdl.config import FULL, ChipConfig
 from mmsp.compiler.layers import Layer
 from mmsp.compiler.legalize import legalize
+from mmsp.compiler.narrowing import narrow_weights
 from mmsp.compiler.program import Program, compile_graph
 from mmsp.errors import InputError
 from mmsp.graph import Graph
@@ -41,14 +42,30 @@ class Model:
     onnx: bytes | None = None
 
 
-def load_model(source: Source, config: ChipConfig | None = None) -> Model:
+def load_model(
+    source: Source, config: ChipConfig | None = None, *, weight_bits: int | None = None
+) -> Model:
     """Read a network, without compiling it; an image must be made for ``config``.
+
+    With ``weight_bits`` its weights become that narrow: it is then another network than that of the
+    file, with which no reference is to be compared.
 
     Raises
     ------
     InputError
         When the file cannot be read, or the network cannot run on the engine.
     """
+    if weight_bits is None:
+        return load_source(source, config)
+    model = load_source(source, None)
+    if model.graph is None:
+        raise InputError(f"{model.name} is an image, whose weights are what they are")
+    graph = narrow_weights(model.graph, weight_bits)
+    return Model(model.name, graph, legalize(graph))
+
+
+def load_source(source: Source, config: ChipConfig | None) -> Model:
+    """`load_model`, weights as they are."""
     if isinstance(source, Program):
         return Model(source.graph.name, source.graph, source.layers)
     if isinstance(source, Graph):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hdl.config import FULL
-from mmsp.cli.options import add_config, chosen_config
+from mmsp.cli.options import add_config, add_weight_bits, chosen_config
 from mmsp.cli.output_files import OutputFiles
 from mmsp.compiler.program import compile_graph
 from mmsp.errors import InputError
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", metavar="MODEL", help="a .tflite or .onnx file")
     parser.add_argument("-o", "--output", metavar="X.mram", required=True, help="the image")
+    add_weight_bits(parser)
     add_config(parser)
 
 
@@ -27,7 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     config = chosen_config(arguments) or FULL
     with OutputFiles([Path(arguments.model)]) as files:
         output = files.add(arguments.output, "--output")
-        model = load_model(arguments.model)
+        model = load_model(arguments.model, weight_bits=arguments.weight_bits)
         if model.graph is None:
             raise InputError(f"model {arguments.model!r} is an image already")
         data = write_image(compile_graph(model.graph, config))

@@ -3,9 +3,10 @@
 import argparse
 
 from hdl.config import FULL, ChipConfig
+from mmsp.compiler.narrowing import WEIGHT_BITS
 from mmsp.variants import find_config, make_variant
 
-__all__ = ["add_config", "add_model", "chosen_config"]
+__all__ = ["add_config", "add_model", "add_weight_bits", "chosen_config"]
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,17 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mram-kib", metavar="N", type=int, help="give that chip N KiB of MRAM, a power of two"
+    )
+
+
+def add_weight_bits(parser: argparse.ArgumentParser) -> None:
+    """Narrower weights."""
+    parser.add_argument(
+        "--weight-bits",
+        type=int,
+        choices=WEIGHT_BITS,
+        help="requantise int8 weights to so many bits, one scale an output channel: less MRAM, "
+        "and faster where weights are what is waited for, but another network",
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from mmsp.cli.options import add_config, add_model, chosen_config
+from mmsp.cli.options import add_config, add_model, add_weight_bits, chosen_config
 from mmsp.cli.output_files import OutputFile, OutputFiles
 from mmsp.compiler.program import layer_macs
 from mmsp.description import Port, graph_ports
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rtl: the simulated chip (the default); golden: the NumPy models; "
         "tflm: TensorFlow Lite Micro",
     )
+    add_weight_bits(parser)
     add_config(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random values (1)")
     parser.add_argument(
@@ -74,7 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
         report_file = files.add(None if to_stdout else arguments.json, "--json")
         page = files.add(arguments.report, "--report")
         waves = files.add(arguments.waves, "--waves")
-        model = load_model(arguments.model, config)
+        model = load_model(arguments.model, config, weight_bits=arguments.weight_bits)
         if arguments.target == "rtl":
             image = load_image(model, config)
             model = replace(model, image=image)

@@ -15,6 +15,7 @@ from mmsp.compiler.lower.jobs import END_WORDS, Job, encode_job, encode_payload
 from mmsp.compiler.lower.loop import lower_loop
 from mmsp.compiler.lower.tiled import lower_tiled
 from mmsp.compiler.memory_plan import MemoryPlan, best_plan, plan_memory
+from mmsp.compiler.narrowing import narrow_weights
 from mmsp.compiler.simplify import simplify
 from mmsp.compiler.tiling import tile
 from mmsp.errors import InputError
@@ -43,14 +44,16 @@ class Program:
     """A program of its own that gives the variables their initial values, if there are any."""
 
 
-def compile_graph(graph: Graph, config: ChipConfig) -> Program:
-    """Compile a graph.
+def compile_graph(graph: Graph, config: ChipConfig, *, weight_bits: int | None = None) -> Program:
+    """Compile a graph, with ``weight_bits`` after `narrow_weights`.
 
     Raises
     ------
     InputError
         When an operator is not supported, or weights or activations do not fit ``config``.
     """
+    if weight_bits is not None:
+        graph = narrow_weights(graph, weight_bits)
     layers = legalize(graph)
     simplified = simplify(graph, layers)
     simplified = tile(
