@@ -70,41 +70,50 @@ def add_gate(sketch: Sketch, source: Tensor) -> Tensor | None:
     return factor
 
 
+def add_padded_conv(sketch: Sketch, source: Tensor) -> Tensor | None:
+    """A PAD that nothing but a convolution reads, which can therefore take it over."""
+    padded = add_pad(sketch, source)
+    if padded is None:
+        return None
+    sketch.closed.add(padded.name)
+    return (add_conv if sketch.rng.integers(2) else add_depthwise)(sketch, padded)
+
+
 OPERATORS: dict[str, tuple[float, Extension]] = {
     "ADD": (2, partial(add_binary, "ADD")),
     "AVERAGE_POOL_2D": (2, partial(add_pool, "AVERAGE_POOL_2D")),
     "CONCATENATION": (1.5, add_concatenation),
     "CONV_2D": (7, add_conv),
     "DEPTHWISE_CONV_2D": (5, add_depthwise),
-    "EXPAND_DIMS": (1, add_expand_dims),
+    "EXPAND_DIMS": (3, add_expand_dims),
     "FULLY_CONNECTED": (3, add_dense),
-    "LEAKY_RELU": (1, add_leaky_relu),
+    "LEAKY_RELU": (1.5, add_leaky_relu),
     "LOGISTIC": (1, partial(add_curve, "LOGISTIC")),
-    "MAXIMUM": (1, partial(add_binary, "MAXIMUM")),
+    "MAXIMUM": (1.5, partial(add_binary, "MAXIMUM")),
     "MAX_POOL_2D": (2, partial(add_pool, "MAX_POOL_2D")),
-    "MEAN": (1, partial(add_reduction, "MEAN")),
-    "MINIMUM": (1, partial(add_binary, "MINIMUM")),
+    "MEAN": (1.5, partial(add_reduction, "MEAN")),
+    "MINIMUM": (1.5, partial(add_binary, "MINIMUM")),
     "MUL": (1.5, partial(add_binary, "MUL")),
     "PAD": (2, add_pad),
     "PRELU": (1, add_prelu),
-    "QUANTIZE": (2, add_quantize),
-    "RELU": (1, add_relu),
+    "QUANTIZE": (2.5, add_quantize),
+    "RELU": (2, add_relu),
     "RELU6": (1, partial(add_clamp, "RELU6")),
     "RESHAPE": (1.5, add_reshape),
     "RESIZE_NEAREST_NEIGHBOR": (1.5, add_resize),
     "SLICE": (1, add_slice),
-    "SOFTMAX": (1, add_softmax),
-    "SPLIT": (1, add_split),
-    "SPLIT_V": (1, add_split_v),
-    "SQUEEZE": (1.5, add_squeeze),
+    "SOFTMAX": (1.5, add_softmax),
+    "SPLIT": (2, add_split),
+    "SPLIT_V": (1.5, add_split_v),
+    "SQUEEZE": (3, add_squeeze),
     "STRIDED_SLICE": (1.5, add_strided_slice),
     "SUB": (1.5, partial(add_binary, "SUB")),
-    "SUM": (1, partial(add_reduction, "SUM")),
-    "SVDF": (1.5, add_svdf),
-    "TANH": (1, partial(add_curve, "TANH")),
+    "SUM": (2, partial(add_reduction, "SUM")),
+    "SVDF": (2, add_svdf),
+    "TANH": (1.5, partial(add_curve, "TANH")),
     "TRANSPOSE": (1.5, add_transpose),
     "TRANSPOSE_CONV": (3, add_transpose_conv),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": (1.5, add_lstm),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (2.5, add_lstm),
 }
 """Weight of the choice, and function, by operator; a reshape or a QUANTIZE may come before it."""
 
@@ -112,6 +121,7 @@ BLOCKS: dict[str, tuple[float, Extension]] = {
     "DELAY_LINE": (1, add_delay_line),
     "DIAMOND": (1, add_diamond),
     "GATE": (1, add_gate),
+    "PADDED": (2, add_padded_conv),
     "RESIDUAL": (2, add_residual),
     "STATE": (1, add_state),
 }
