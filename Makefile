@@ -45,7 +45,7 @@ campaign: $(STAMP)      ## Long tests: retraining, the front end of FULL (minute
 
 fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=1 CONFIG=SMALL,FULL)
 	@$(BIN)/python -m mmsp.fuzz --count $(or $(N),100) --seed $(or $(SEED),1) \
-	    --config $(or $(CONFIG),SMALL$(comma)FULL)
+	    --config $(or $(CONFIG),SMALL$(comma)FULL) --target $(or $(TARGET),rtl)
 
 fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets (80 seconds)
 	@$(BIN)/python -m fpga.check

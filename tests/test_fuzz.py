@@ -247,6 +247,7 @@ def test_refusals_are_not_failures(seed):
     ("arguments", "sentence"),
     [
         (["--config", "HUGE"], "--config names 'HUGE', and must be among FULL, ECP5, SMALL"),
+        (["--target", "fpga"], "--target is 'fpga', and must be one of golden, program, rtl"),
         (["--count", "0"], "--count must be at least 1, and is 0"),
         (["--first", "-1"], "--first must be at least 0, and is -1"),
     ],

@@ -25,12 +25,16 @@ def main(argv: list[str] | None = None) -> int:
         "--config", default="SMALL", help="chips, separated by commas: SMALL,FULL,ECP5"
     )
     parser.add_argument(
-        "--target", default="rtl", choices=TARGETS,
+        "--target", default="rtl",
         help="golden: the golden models only; program: and the compiler; rtl: and the chip",
     )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
         configs = chosen_configs(arguments.config)
+        if arguments.target not in TARGETS:
+            raise InputError(
+                f"--target is {arguments.target!r}, and must be one of {', '.join(TARGETS)}"
+            )
         for name, lowest in (("count", 1), ("seed", 0), ("first", 0)):
             value = getattr(arguments, name)
             if value < lowest:
