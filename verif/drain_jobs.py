@@ -108,7 +108,7 @@ class Stimulus:
         widest = min(ACCUMULATOR_BITS, out_bits + LARGEST_SHIFT) if kind.single else INT32_BITS
         total_bits = int(rng.integers(8, widest + 1))
         total = accumulators(rng, shape, total_bits, wide=kind.single)
-        scales, left_shift = None, 0
+        scales, left_shift = None, int(rng.integers(32))
 
         def channels_for(bits: int) -> Channels:
             return scaling(rng, each, bits=bits, out_bits=out_bits, single=kind.single, wild=wild)
@@ -128,14 +128,15 @@ class Stimulus:
             channels = channels_for(2 * OPERAND_BITS - 1)
             activations = drain_multiply((previous, latest), output, **channels.per_pixel())
         elif mode == Drain.LEAKY:
-            scales, left_shift = operand_scales(rng, 2 * [out_bits + 1 - total_bits], 0, wild=wild)
-            activations = drain_leaky(total, scales, left_shift, output)
+            scales = operand_scales(rng, 2 * [out_bits + 1 - total_bits], wild=wild)
+            activations = drain_leaky(total, scales, output)
         elif mode == Drain.PRELU:
             gains = [out_bits + 1 - bits for bits in operand_bits]
-            scales, left_shift = operand_scales(rng, gains, 0, wild=wild)
-            activations = drain_prelu(previous, latest, scales, left_shift, output)
+            scales = operand_scales(rng, gains, wild=wild)
+            activations = drain_prelu(previous, latest, scales, output)
         else:
-            scales, left_shift = operand_scales(rng, (-1, -1), TFLITE_LEFT_SHIFT, wild=wild)
+            scales = operand_scales(rng, (-1, -1), wild=wild)
+            left_shift = left_shift if wild else TFLITE_LEFT_SHIFT
             channels = channels_for(OPERAND_BITS + TFLITE_LEFT_SHIFT - 1)
             activations = drain_add(
                 (previous, latest), scales, left_shift, output,

@@ -87,11 +87,9 @@ def counts(
 
 
 def operand_scales(
-    rng: np.random.Generator, gains: Sequence[int], left_shift: int, *, wild: bool
-) -> tuple[tuple[OperandScale, OperandScale], int]:
-    """Two scales of about ``2**gain`` behind ``left_shift``; ``wild``: any, behind any shift."""
-    if wild:
-        left_shift = int(rng.integers(32))
+    rng: np.random.Generator, gains: Sequence[int], *, wild: bool
+) -> tuple[OperandScale, OperandScale]:
+    """Two scales of about ``2**gain``; ``wild``: any."""
     a, b = (
         OperandScale(
             multiplier=int(rng.integers(HALF_SCALE, 1 << 31)),
@@ -99,4 +97,4 @@ def operand_scales(
         )
         for gain in gains
     )
-    return (a, b), left_shift
+    return a, b

@@ -64,6 +64,14 @@ class Bench:
         dut.start.value = 0
         dut.job.value = 0
 
+    def draw_stalls(self, *, starve: bool) -> None:
+        """Any speed of everything, or only parameters that come late: between two operands, too."""
+        for stalls in self.stalls:
+            stalls.draw()
+        if starve:
+            for stalls, probability in zip(self.stalls, (0, 0.97, 0), strict=True):
+                stalls.probability = probability
+
     async def start(self) -> None:
         """Reset, and begin to watch."""
         await start(self.dut)
@@ -166,8 +174,7 @@ async def jobs_match_model(dut) -> None:
         bench.channels.send(word for job in jobs for word in job.stimulus.channels.words())
     )
     for job in jobs:
-        for stalls in bench.stalls:
-            stalls.draw()
+        bench.draw_stalls(starve=job.kind.turns > 1 and bool(rng.integers(2)))
         await bench.run(job)
     await feeding
     in_range = check_coverage(jobs, bench.seen)

@@ -230,8 +230,9 @@ class Descriptor(data.Struct):
     a_shift: signed(6)
     b_multiplier: unsigned(31)
     b_shift: signed(6)
-    left_shift: unsigned(5)
     """Rescaling of the operands of ADD and SUBTRACT, and of both signs of LEAKY and PRELU."""
+    left_shift: unsigned(5)
+    """Bits by which the operands of ADD and SUBTRACT are widened first."""
 
 
 WORD_BITS = 128

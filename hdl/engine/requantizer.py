@@ -14,8 +14,12 @@ FRACTION_BITS = 31
 REDUCED_BITS = 15
 """The same with one rounding, where the multiplier is Q0.15."""
 
-TOP_BITS = ACCUMULATOR_BITS + 1 + 7 - 32
-"""Of a wide sum, shifted left by up to 7, what is above 32 bits."""
+TOP_BITS = 15
+"""Of a wide sum, what is above 32 bits.
+
+It has 41 bits, so nine do, and up to six more for a left shift; one by seven moves the 41st to bit
+47, which does not reach the low 32 bits of the result.
+"""
 
 
 class Requantizer(wiring.Component):

@@ -53,7 +53,7 @@ class OperandScale:
     multiplier: int
     shift: int
 
-    def apply(self, values: IntArray, left_shift: int) -> IntArray:
+    def apply(self, values: IntArray, left_shift: int = 0) -> IntArray:
         """Rescale what is shifted left first, and wraps."""
         return multiply_by_quantized_multiplier(
             wrap(values << left_shift), self.multiplier, self.shift
@@ -114,21 +114,17 @@ def drain_multiply(
     return requantize(product, bias=bias, multiplier=multiplier, shift=shift, **vars(output))
 
 
-def drain_leaky(
-    total: IntArray, scales: Scales, left_shift: int, output: OutputRange
-) -> NDArray[Any]:
+def drain_leaky(total: IntArray, scales: Scales, output: OutputRange) -> NDArray[Any]:
     """Rescale values >= 0 by the first of ``scales``, others by the second."""
     total = wrap(total)
-    return drain_prelu(total, total, scales, left_shift, output)
+    return drain_prelu(total, total, scales, output)
 
 
 def drain_prelu(
-    value: IntArray, product: IntArray, scales: Scales, left_shift: int, output: OutputRange
+    value: IntArray, product: IntArray, scales: Scales, output: OutputRange
 ) -> NDArray[Any]:
     """Rescale values >= 0 by the first of ``scales``, the product of others by the second."""
-    positive, negative = (
-        scale.apply(x, left_shift) for x, scale in zip((value, product), scales, strict=True)
-    )
+    positive, negative = (scale.apply(x) for x, scale in zip((value, product), scales, strict=True))
     return output.finish(np.where(value >= 0, positive, negative))
 
 
