@@ -57,7 +57,7 @@ def random_concatenation(rng, dtype):
     axis = int(rng.integers(0 if rank == 2 else 1, rank))
     sizes = rng.integers(1, 20, rng.integers(1, 5))
     if rng.integers(2):
-        sizes = sizes * 16  # whole words
+        sizes = rng.integers(1, 4, len(sizes)) * 16  # whole words
     first = stored(rng, "part_0", (*shape[:axis], sizes[0], *shape[axis + 1 :]), dtype)
     rest = [
         like(first, f"part_{i}", (*shape[:axis], size, *shape[axis + 1 :]))
