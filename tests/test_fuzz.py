@@ -33,7 +33,7 @@ DRAWN = {"SMALL": 400, "ECP5": 150, "FULL": 150}
 NEVER = {"GRU", "RELU_N1_TO_1"}
 """TFLM knows no GRU, and the other as a fused activation only, where it is drawn."""
 
-INT8_ONLY = {"PAD", "SOFTMAX", "SVDF"}
+INT8_ONLY = {"SOFTMAX", "SVDF"}
 
 FEATURES = {
     "broadcast", "constant operand", "depth multiplier > 4", "dilation", "drain ADD",

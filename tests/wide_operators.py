@@ -11,7 +11,7 @@ from mmsp.graph import Graph, Quantization
 
 INT16 = np.dtype(np.int16)
 WIDE = ("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D",
-        "TRANSPOSE_CONV")  # fmt: skip
+        "PAD", "TRANSPOSE_CONV")  # fmt: skip
 BIASES = {
     "CONV_2D": (np.int32, np.int64, None),
     "DEPTHWISE_CONV_2D": (np.int64, None),

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from mmsp.fuzz.choices import BATCHED_RANK, IMAGE_RANK, INT8, chance
+from mmsp.fuzz.choices import BATCHED_RANK, IMAGE_RANK, chance
 from mmsp.fuzz.sketch import Sketch
 from mmsp.graph import Tensor
 
@@ -174,8 +174,6 @@ def add_resize(sketch: Sketch, source: Tensor) -> Tensor | None:
 def add_pad(sketch: Sketch, source: Tensor) -> Tensor | None:
     """PAD: around the image, in the channels, or both."""
     rng = sketch.rng
-    if source.dtype != INT8:
-        return None
     rank = len(source.shape)
     amounts = rng.integers(0, 4, (rank, 2)).astype(np.int32)
     amounts[: first_axis(source.shape)] = 0
@@ -185,7 +183,7 @@ def add_pad(sketch: Sketch, source: Tensor) -> Tensor | None:
         size + more for size, more in zip(source.shape, amounts.sum(axis=1).tolist(), strict=True)
     )
     weights = math.prod((source.shape[-1], shape[-1])) if amounts[-1].any() else 0
-    if not sketch.fits(shape, weights=weights):
+    if not sketch.fits(shape, weights=weights, dtype=source.dtype):
         return None
     paddings = sketch.add_constant("paddings", amounts)
     return moved(sketch, "PAD", source, [paddings], shape, {})

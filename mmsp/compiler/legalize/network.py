@@ -141,7 +141,8 @@ def legalize_pool(operands: Operands) -> list[Layer]:
 
 def legalize_pad(operands: Operands) -> list[Layer]:
     """PAD with the output's zero point, which must be the input's."""
-    source, output = operands.activation(0), operands.output()
+    source = operands.stored(0)
+    output = operands.output(source)
     amounts = operands.constant(1, "paddings")
     rank = len(source.shape)
     if amounts.shape != (rank, 2) or amounts.dtype != np.int32:

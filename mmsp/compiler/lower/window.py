@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -138,10 +139,19 @@ def lower_pool(
     return jobs
 
 
+def type_range(place: Placement) -> tuple[int, int]:
+    """Smallest and largest element of a place."""
+    limits = np.iinfo(place.dtype)
+    return int(limits.min), int(limits.max)
+
+
 def lower_pad(
     layer: Pad, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
-    """Copy into a larger frame; what lies outside of the input reads as the zero point."""
+    """Copy into a larger frame; what lies outside of the input reads as the zero point.
+
+    The zero point of int16 is 0, so rows and columns around an image are copied as bytes.
+    """
     (source,) = sources
     (top, _), (left, _), (front, back) = layer.padding
     height, width, _ = target.pixels
@@ -153,9 +163,12 @@ def lower_pad(
             name=layer.name, op=layer.op, input=layer.input, output=layer.output,
             weights=weights, bias=np.zeros(len(weights), np.int32), stride=UNIT, dilation=UNIT,
             padding=layer.padding[:2], depthwise=False, input_zero_point=layer.zero_point,
-            requantization=identity(layer.zero_point),
+            requantization=identity(layer.zero_point, *type_range(target)),
         )  # fmt: skip
         return lower_conv(move, index, sources, target, config)
+    if target.wide:
+        words = target.pixel_words * target.word_bytes
+        target = replace(target, pixels=(height, width, words), wide=False)
     passing = identity(layer.zero_point)
     fields = window_passes(UNIT, UNIT, config) | output(
         target, Grid(height=height, width=width), passing
