@@ -247,8 +247,6 @@ CASES: tuple[Case, ...] = (
     Case("CONCATENATION", "20 and 20 channels, 16x16", lambda: joined((20, 20))),
     Case("SPLIT", "64 channels in halves, 16x16", split),
     Case("STRIDED_SLICE", "every second pixel of 16x16x64", strided_slice),
-    Case("RESHAPE", "16x16x64 to 32x8x64",
-         lambda: shaped("RESHAPE", [1, 32, 8, 64], (1, 32, 8, 64), new_shape=(1, 32, 8, 64))),
     Case("TRANSPOSE", "16x16x64, channels first",
          lambda: shaped("TRANSPOSE", [0, 3, 1, 2], (1, 64, 16, 16))),
     Case("RESIZE_NEAREST_NEIGHBOR", "16x16x64 to 32x32",

@@ -71,7 +71,8 @@ def layer_results(
             before[column] = getattr(counters, column)
 
     words = [0] * len(description.layers)
-    ends = [*(job.offset for job in description.jobs[1:]), program_words - DESCRIPTOR_WORDS]
+    starts = [job.offset for job in description.jobs]  # none when the network only renames
+    ends = [*starts, program_words - DESCRIPTOR_WORDS][1:]
     for job, end in zip(description.jobs, ends, strict=True):
         words[job.layer] += end - job.offset
     return [
