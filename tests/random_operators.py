@@ -273,6 +273,8 @@ def random_max_pool(rng, activation, _per_channel):
 def random_pad(rng, _activation, _per_channel):
     shape = (1, *(int(n) for n in rng.integers(1, 9, 3)))
     amounts = np.vstack([[0, 0], rng.integers(0, 4, (3, 2))]).astype(np.int32)
+    if rng.integers(2):
+        amounts[3] = 0  # the channels: a copy in another way
     scale, zero = power_of_two(rng, -10, 2), zero_point(rng)
     output_shape = tuple(int(n) for n in np.add(shape, amounts.sum(axis=1)))
     return single_operator(
