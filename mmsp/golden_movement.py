@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsp.compiler.layers import Concat, Constant, Copy, Mean, Resize, Slice, Transpose
+from mmsp.compiler.layers import Concat, Constant, Copy, Mean, Repeat, Resize, Slice, Transpose
 from mmsp.graph import Tensor
 from models import engine
 
@@ -40,6 +40,11 @@ def run_transpose(layer: Transpose, operands: Operands, output: Tensor) -> Pixel
     return operands[0].transpose(layer.order)
 
 
+def run_repeat(layer: Repeat, operands: Operands, output: Tensor) -> Pixels:
+    """Repeat channels."""
+    return np.repeat(operands[0], layer.times, axis=2)
+
+
 def run_resize(layer: Resize, operands: Operands, output: Tensor) -> Pixels:
     """Repeat or leave out pixels."""
     return engine.resize_nearest(operands[0], layer.rows, layer.columns)
@@ -64,6 +69,7 @@ MOVEMENT_KERNELS: dict[type, Callable[..., Pixels]] = {
     Constant: run_constant,
     Copy: run_copy,
     Mean: run_mean,
+    Repeat: run_repeat,
     Resize: run_resize,
     Slice: run_slice,
     Transpose: run_transpose,

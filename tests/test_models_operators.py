@@ -80,7 +80,7 @@ def test_random_networks_equal_tflm(op):
         rng = np.random.default_rng([SEED, index])
         activation, per_channel = ACTIVATIONS[index % 4], bool(index & 4)
         graph = OPERATORS[op](rng, activation, per_channel)
-        (layer,) = legalize(graph)
+        *before, layer = legalize(graph)
         model = write_tflite(graph)
         for _ in range(RUNS_PER_NETWORK):
             inputs = random_inputs(rng, graph)
@@ -129,7 +129,7 @@ def test_zero_point_addition_wraps(zero_point):
     bias += [bottom + n for n in (0, 1, 2, 100, 127, 128, 129, 300)]
     offset = 181 * 2.0**-23  # its square is 2**-31
     graph = pointwise(bias, (1 + offset, 1 - offset), zero_point)
-    (layer,) = legalize(graph)
+    *_, layer = legalize(graph)
     assert layer.requantization.multiplier.tolist() == [top] * len(bias)
     golden, tflm = judge(graph, {"x": np.zeros((1, 1, 1, 1), np.int8)})
     assert np.array_equal(golden, tflm)
@@ -146,7 +146,7 @@ def test_every_shift(shift):
     wrapping = np.arange(-8, 8) << min(32 - shift, 31 - 3)
     bias = np.clip(np.concatenate([bias, halves, wrapping]), -(1 << 31), (1 << 31) - 1)
     graph = pointwise(bias, (2.0**shift * 0.75, 1.0), 3)
-    (layer,) = legalize(graph)
+    *_, layer = legalize(graph)
     assert set(layer.requantization.shift.tolist()) == {shift}
     golden, tflm = judge(graph, {"x": np.zeros((1, 1, 1, 1), np.int8)})
     assert np.array_equal(golden, tflm)

@@ -49,7 +49,7 @@ def test_int4_files_equal_tflm(op):
         assert_tflm_agrees(graph, rng, runs=2)
         if graph.tensors["weights"].size > 60:
             program = compile_graph(graph, FULL)
-            assert program.jobs[0].fields["weight_format"] is WeightFormat.INT4
+            assert program.jobs[-1].fields["weight_format"] is WeightFormat.INT4
 
 
 @pytest.mark.sim

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mmsp.compiler.layers.base import Layer, Unary
 
-__all__ = ["Concat", "Constant", "Copy", "Reshape", "Resize", "Slice", "Transpose"]
+__all__ = ["Concat", "Constant", "Copy", "Repeat", "Reshape", "Resize", "Slice", "Transpose"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,14 @@ class Transpose(Unary):
     """TRANSPOSE of (H, W, C): axis ``i`` of the output is axis ``order[i]`` of the input."""
 
     order: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat(Unary):
+    """Each channel ``times`` times, next to one another."""
+
+    times: int
+    zero_point: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,12 @@
 """Legalisation of the operators that multiply by weights: all of them become `Conv`."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsp.compiler.layers import Conv, Layer, Requantization, TransposeConv
+from mmsp.compiler.layers import Conv, Layer, Repeat, Requantization, TransposeConv
 from mmsp.compiler.legalize.operands import INT8, Operands
 from mmsp.compiler.legalize.quantization import activation_range, quantize_multiplier
 from mmsp.errors import InputError
@@ -82,6 +83,7 @@ def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
     """DEPTHWISE_CONV_2D; its weights ``(1, kh, kw, Cout)`` get the layout of `Conv`.
 
     On a single channel it is an ordinary convolution, which needs no array row for each channel.
+    With a multiplier, channels are repeated first, unless the kernel has a single tap.
     """
     source = operands.image(0, wide=True)
     output = operands.output(source)
@@ -94,13 +96,19 @@ def legalize_depthwise_convolution(operands: Operands) -> list[Layer]:
             f"channels with depth_multiplier {multiplier}"
         )
     operands.check_window_output(source, output, (height, width), channels_out)
-    return [
-        convolution_layer(
-            operands, source, output, weights.transpose(3, 1, 2, 0),
-            channel_axis=DEPTHWISE_CHANNEL_AXIS,
-            depthwise=source.pixels[2] > 1 or multiplier == 1,
-        )
-    ]  # fmt: skip
+    layer = convolution_layer(
+        operands, source, output, weights.transpose(3, 1, 2, 0),
+        channel_axis=DEPTHWISE_CHANNEL_AXIS,
+        depthwise=source.pixels[2] > 1 or multiplier == 1,
+    )  # fmt: skip
+    if multiplier == 1 or not layer.depthwise or (height, width) == UNIT:
+        return [layer]
+    repeated = operands.intermediate("repeated", (*source.shape[:-1], channels_out), source.dtype)
+    repeat = Repeat(
+        name=operands.node.name, op=operands.node.op, input=source.name, output=repeated.name,
+        times=multiplier, zero_point=layer.input_zero_point,
+    )  # fmt: skip
+    return [repeat, replace(layer, input=repeated.name)]
 
 
 def legalize_transpose_convolution(operands: Operands) -> list[Layer]:

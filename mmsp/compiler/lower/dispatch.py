@@ -16,6 +16,7 @@ from mmsp.compiler.layers import (
     Pad,
     Plain,
     Pool,
+    Repeat,
     Reshape,
     Resize,
     Scale,
@@ -46,7 +47,7 @@ from mmsp.compiler.lower.movement import (
     lower_transpose,
 )
 from mmsp.compiler.lower.transpose_conv import lower_transpose_conv
-from mmsp.compiler.lower.window import lower_pad, lower_pool, lower_softmax
+from mmsp.compiler.lower.window import lower_pad, lower_pool, lower_repeat, lower_softmax
 from mmsp.compiler.placement import Placement
 from mmsp.errors import InputError
 
@@ -64,6 +65,7 @@ LOWERINGS: dict[type, Callable[..., list[Job]]] = {
     Pad: lower_pad,
     Plain: lower_plain,
     Pool: lower_pool,
+    Repeat: lower_repeat,
     Reshape: lower_reshape,
     Resize: lower_resize,
     Scale: lower_scale,

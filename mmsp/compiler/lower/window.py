@@ -8,7 +8,7 @@ import numpy as np
 
 from hdl.config import ChipConfig
 from hdl.engine.descriptor import Drain, Feed, Operation, Reduction
-from mmsp.compiler.layers import Conv, Pad, Pool, Requantization, Softmax
+from mmsp.compiler.layers import Conv, Pad, Padding, Pool, Repeat, Requantization, Softmax
 from mmsp.compiler.lower.conv import (
     Fields,
     Grid,
@@ -24,7 +24,7 @@ from mmsp.compiler.lower.max_pool import lower_wide_max_pool
 from mmsp.compiler.placement import Placement
 from models.engine import reciprocal, softmax_exponentials
 
-__all__ = ["lower_pad", "lower_pool", "lower_softmax"]
+__all__ = ["lower_pad", "lower_pool", "lower_repeat", "lower_softmax"]
 
 IDENTITY_MULTIPLIER, IDENTITY_SHIFT = 1 << 30, 1
 """TFLite's quantised multiplier of 1.0: rescaling by it changes nothing."""
@@ -145,6 +145,35 @@ def type_range(place: Placement) -> tuple[int, int]:
     return int(limits.min), int(limits.max)
 
 
+def select_channels(
+    layer: Pad | Repeat, origins: Sequence[int | None], padding: Padding, index: int,
+    sources: Sequence[Placement], target: Placement, config: ChipConfig,
+) -> list[Job]:  # fmt: skip
+    """Make output channel ``o`` of input channel ``origins[o]``, or of the zero point.
+
+    A convolution with a matrix of zeros and ones.
+    """
+    weights = np.zeros((len(origins), 1, 1, sources[0].pixels[2]), np.int8)
+    for out, origin in enumerate(origins):
+        if origin is not None:
+            weights[out, 0, 0, origin] = 1
+    move = Conv(
+        name=layer.name, op=layer.op, input=layer.input, output=layer.output,
+        weights=weights, bias=np.zeros(len(weights), np.int32), stride=UNIT, dilation=UNIT,
+        padding=padding, depthwise=False, input_zero_point=layer.zero_point,
+        requantization=identity(layer.zero_point, *type_range(target)),
+    )  # fmt: skip
+    return lower_conv(move, index, sources, target, config)
+
+
+def lower_repeat(
+    layer: Repeat, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
+) -> list[Job]:
+    """Sixteen channels of a pixel a cycle."""
+    origins = np.repeat(np.arange(sources[0].pixels[2]), layer.times).tolist()
+    return select_channels(layer, origins, ((0, 0), (0, 0)), index, sources, target, config)
+
+
 def lower_pad(
     layer: Pad, index: int, sources: Sequence[Placement], target: Placement, config: ChipConfig
 ) -> list[Job]:
@@ -156,16 +185,9 @@ def lower_pad(
     (top, _), (left, _), (front, back) = layer.padding
     height, width, _ = target.pixels
     if front or back:
-        channels = source.pixels[2]
-        weights = np.zeros((channels + front + back, 1, 1, channels), np.int8)
-        weights[front + np.arange(channels), 0, 0, np.arange(channels)] = 1
-        move = Conv(
-            name=layer.name, op=layer.op, input=layer.input, output=layer.output,
-            weights=weights, bias=np.zeros(len(weights), np.int32), stride=UNIT, dilation=UNIT,
-            padding=layer.padding[:2], depthwise=False, input_zero_point=layer.zero_point,
-            requantization=identity(layer.zero_point, *type_range(target)),
-        )  # fmt: skip
-        return lower_conv(move, index, sources, target, config)
+        channels: list[int | None] = [*range(source.pixels[2])]
+        origins = [None] * front + channels + [None] * back
+        return select_channels(layer, origins, layer.padding[:2], index, sources, target, config)
     if target.wide:
         words = target.pixel_words * target.word_bytes
         target = replace(target, pixels=(height, width, words), wide=False)
