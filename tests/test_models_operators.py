@@ -84,7 +84,7 @@ def test_random_networks_equal_tflm(op):
         model = write_tflite(graph)
         for _ in range(RUNS_PER_NETWORK):
             inputs = random_inputs(rng, graph)
-            golden = run_golden(graph, [layer], inputs)[graph.outputs[0]]
+            golden = run_golden(graph, [*before, layer], inputs)[graph.outputs[0]]
             (tflm,) = run_tflm(model, [inputs[name] for name in graph.inputs])
             mismatches = np.count_nonzero(golden != tflm)
             assert golden.shape == tflm.shape, f"seed {[SEED, index]}: {layer}"
