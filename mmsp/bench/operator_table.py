@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 from hdl.config import FULL, ChipConfig
 from mmsp.bench.operators import CASES, Case, Cost, cost_of
+from mmsp.bench.recurrent_operators import STATEFUL_CASES
 
-__all__ = ["BEGIN", "END", "MAPPING", "operator_table"]
+__all__ = ["ALL_CASES", "BEGIN", "END", "MAPPING", "operator_table"]
+
+ALL_CASES = (*CASES, *STATEFUL_CASES)
 
 BEGIN, END = "<!-- operators: begin -->", "<!-- operators: end -->"
 """Between these lines the page has the table."""
@@ -29,7 +32,7 @@ MAPPING: dict[str, tuple[str, str]] = {
     ),
     "DEPTHWISE_CONV_2D": (
         WINDOW + ", dilation, multiplier; int8, int16 activations",
-        "window feed, 3x3 taps a pass; multiplier above 1: dense with zeros",
+        "window feed, 3x3 taps a pass; multiplier above 1: channels repeated first",
     ),
     "EXPAND_DIMS": (COPY, NOTHING),
     "FULLY_CONNECTED": (
@@ -99,7 +102,7 @@ def operator_table(
     """The table as Markdown: a line for each case, and for each operator without one."""
     lines = [HEADING]
     for op, (accepted, mapping) in MAPPING.items():
-        cases = [case for case in CASES if case.op == op]
+        cases = [case for case in ALL_CASES if case.op == op]
         if not cases:
             lines.append(f"| {op} | {accepted} | {mapping} | | | |")
         for index, case in enumerate(cases):

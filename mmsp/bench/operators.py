@@ -76,23 +76,26 @@ def weights(shape: Sequence[int], limit: int = 127) -> Tensor:
 
 
 def one_node(
-    op: str, inputs: Sequence[Tensor], output: Sequence[Tensor] | Tensor, attributes: dict[str, Any]
+    op: str,
+    inputs: Sequence[Tensor | None],
+    output: Sequence[Tensor] | Tensor,
+    attributes: dict[str, Any],
 ) -> Graph:
     """A graph of one node."""
     outputs = [output] if isinstance(output, Tensor) else list(output)
     return Graph(
         name=op.lower(),
-        tensors={tensor.name: tensor for tensor in (*inputs, *outputs)},
+        tensors={tensor.name: tensor for tensor in (*inputs, *outputs) if tensor is not None},
         nodes=[
             Node(
                 op=op,
                 name=f"{op.lower()}_0",
-                inputs=tuple(tensor.name for tensor in inputs),
+                inputs=tuple(None if tensor is None else tensor.name for tensor in inputs),
                 outputs=tuple(tensor.name for tensor in outputs),
                 attributes=attributes,
             )
         ],
-        inputs=[tensor.name for tensor in inputs if tensor.data is None],
+        inputs=[tensor.name for tensor in inputs if tensor is not None and tensor.data is None],
         outputs=[tensor.name for tensor in outputs],
     )
 
@@ -259,6 +262,7 @@ CASES: tuple[Case, ...] = (
     Case("TANH", "16x16x64", lambda: unary("TANH", scale=1 / 128)),
     Case("RELU", "16x16x64", lambda: unary("RELU")),
     Case("RELU6", "16x16x64", lambda: unary("RELU6")),
+    Case("RELU_N1_TO_1", "16x16x64", lambda: unary("RELU_N1_TO_1")),
     Case("LEAKY_RELU", "16x16x64", lambda: unary("LEAKY_RELU", alpha=0.1)),
     Case("PRELU", "16x16x64", prelu),
     Case("QUANTIZE", "int8 to int8, 16x16x64", lambda: unary("QUANTIZE", scale=0.03, zero=5)),

@@ -9,6 +9,8 @@ from hdl.config import FULL, ChipConfig
 from mmsp.bench.further_networks import FURTHER
 from mmsp.bench.measurement import Measurement, Unsupported, measure, prepare
 from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
+from mmsp.bench.operator_table import ALL_CASES, operator_table
+from mmsp.bench.operators import Case
 from mmsp.bench.table import print_benchmark
 from mmsp.cli.options import add_config, chosen_config
 from mmsp.cli.output_files import OutputFiles
@@ -43,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random inputs (1)")
+    parser.add_argument(
+        "--operators",
+        action="store_true",
+        help="benchmark one layer of each operator instead, and print the table of docs/engine.md",
+    )
     parser.add_argument("--layers", action="store_true", help="print the layers of each, too")
     parser.add_argument("--json", metavar="OUT.json", help="all figures; - is the standard output")
     parser.add_argument("--report", metavar="OUT.html", help="the same with plots, as one page")
@@ -53,6 +60,8 @@ def main(arguments: argparse.Namespace) -> int:
     config = chosen_config(arguments) or FULL
     if arguments.seed < 0:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+    if arguments.operators:
+        return print_operators(arguments, config)
     to_stdout = arguments.json == STDOUT
     paths, notes = choose_models(arguments.models, arguments.directory)
     with OutputFiles(paths) as files:
@@ -77,6 +86,25 @@ def main(arguments: argparse.Namespace) -> int:
     if to_stdout:
         sys.stdout.write(document)
     return 1 if any(measurement.comparison.total for measurement in measurements) else 0
+
+
+def print_operators(arguments: argparse.Namespace, config: ChipConfig) -> int:
+    """Measure one layer of each operator, and print the table."""
+    for name in ("models", "directory", "layers", "json", "report"):
+        if getattr(arguments, name):
+            option = {"models": "a model", "directory": "--models"}.get(name, f"--{name}")
+            raise InputError(f"--operators measures layers of its own, and {option} is given, too")
+    done = 0
+    with progress_bar(1, len(ALL_CASES)) as progress:
+
+        def report(_: Case) -> None:
+            nonlocal done
+            progress(0, done)
+            done += 1
+
+        table = operator_table(config, on_case=report)
+    print(table)
+    return 0
 
 
 def prepare_all(paths: list[Path], config: ChipConfig) -> tuple[list[Model], list[Unsupported]]:
