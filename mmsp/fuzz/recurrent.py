@@ -32,7 +32,10 @@ GATES = ("input", "forget", "cell", "output")
 MOST_STEPS = 12
 MOST_FEATURES = 256
 MOST_MEMORY = 12
-ROW_AXIS = 1
+
+LARGEST_BIAS_SCALE = 64
+"""TFLM wants the bias of an SVDF to have the scale of the products within 1e-5: above, the nearest
+float32 is further away."""
 
 ACTIVATION_OF_SVDF = "RELU"
 """TFLM takes no other; its int8 kernel clamps to the whole range."""
@@ -133,6 +136,8 @@ def add_svdf(sketch: Sketch, source: Tensor) -> Tensor | None:
     time_scale = power_of_two(rng, -14, -8)
     operands = [row, features, sketch.add_constant("time", times, [time_scale])]
     product = state_scale * time_scale
+    if product >= LARGEST_BIAS_SCALE:
+        return None
     # TFLM reads a bias, whether it is there or not.
     values = np.exp2(rng.uniform(0, 20, units)) * rng.choice([-1, 1], units)
     bias = sketch.add_constant("bias", values.astype(np.int32), [product])
