@@ -153,7 +153,7 @@ def test_layers_and_spans_add_up(rng):
 def test_spans_of_layers_that_take_turns():
     jobs = [SimpleNamespace(layer=layer) for layer in (0, 0, 1, 0, 2, 2, 2)]
     run = run_of([counters(10 * n) for n in range(1, 8)])
-    spans = layer_spans(cast(Description, SimpleNamespace(jobs=jobs)), run)
+    spans = layer_spans(cast(Description, SimpleNamespace(jobs=jobs, executed=jobs)), run)
     assert [(span.layer, span.first, span.end) for span in spans] == [
         (0, 0, 20), (1, 20, 30), (0, 30, 40), (2, 40, 70)
     ]  # fmt: skip
