@@ -15,6 +15,7 @@ class ChannelParameters(data.Struct):
 
     bias: signed(32)
     multiplier: unsigned(31)
+    """Q0.31; of jobs with a single rounding, Q0.15."""
     shift: signed(6)
 
 
