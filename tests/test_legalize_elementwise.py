@@ -175,6 +175,8 @@ REFUSED = [
      r"must have 2\*\*-15"),
     ("TANH", [tensor("a", dtype=INT16, scale=4.0)],
      {"output": tensor("y", dtype=INT16, scale=2.0**-15)}, "and it must be at most 2.6666"),
+    ("TANH", [tensor("a", dtype=INT16, scale=1e-14)],
+     {"output": tensor("y", dtype=INT16, scale=2.0**-15)}, "and it must be at least 3.79e-14"),
 ]  # fmt: skip
 
 

@@ -119,4 +119,7 @@ def curve_scaling(kind: Literal["logistic", "tanh"], scale: float) -> tuple[int,
     if multiplier > LARGEST_TABLE_MULTIPLIER:
         largest = LARGEST_TABLE_MULTIPLIER / INT16_TABLE_SCALE
         raise InputError(f"the input has scale {scale!r}, and it must be at most {largest:.4f}")
+    if multiplier == 0:  # TFLM would take this for a power of two
+        smallest = 2.0**-LARGEST_TABLE_SHIFT / INT16_TABLE_SCALE
+        raise InputError(f"the input has scale {scale!r}, and it must be at least {smallest:.2e}")
     return multiplier, shift
