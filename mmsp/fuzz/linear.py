@@ -170,8 +170,7 @@ def add_depthwise(sketch: Sketch, source: Tensor, *, keep_shape: bool = False) -
         size, multiplier = (height, width), 1
         attributes = same_window(size, kernel)
     count = channels * multiplier
-    # A multiplier above 1 runs as a dense convolution.
-    elements = math.prod(kernel) * count * (channels if multiplier > 1 else sketch.config.lanes)
+    elements = math.prod(kernel) * count * sketch.config.lanes  # of which each row uses one
     macs = elements * math.prod(size) * source.dtype.itemsize
     shape = (1, *size, count)
     if not sketch.fits(shape, weights=elements, macs=macs, dtype=source.dtype):
