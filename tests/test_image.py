@@ -196,7 +196,7 @@ def test_too_large(program, monkeypatch):
         (lambda v: v["jobs"][0].__setitem__(2, -3), "loops do not begin and end in pairs"),
         (lambda v: v["jobs"].reverse(), "job offsets do not ascend"),
         (lambda v: v["jobs"].append(v["jobs"][-1]), "job offsets do not ascend"),
-        (lambda v: v["jobs"].append([10**6, 0, 0]), r"job offset in the image is 1000000, not one of"),
+        (lambda v: v["jobs"].append([10**6, 0, 0]), r"job offset in the image is 1000000, not"),
         (lambda v: v["layers"].clear(), r"job layer in the image is 0, not one of 0..-1"),
         (lambda v: v["layers"][0].__setitem__(2, -1), "macs in the image is -1"),
         (lambda v: v["layers"][0].__setitem__(0, 5), "a name in the image is '5', not a text"),
