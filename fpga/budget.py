@@ -18,6 +18,7 @@ BLOCKS = {
     "activation memory": ("engine.memory",),
     "loader, parameters": ("engine.loader", "engine.parameters"),
     "serial, softmax": ("engine.serial",),
+    "vector unit": ("engine.vector",),
     "weight cache": ("cache",),
     "sequencing": ("",),
 }
