@@ -18,9 +18,9 @@ from mmsp.compiler.layers import (
     TransposeConv,
 )
 from mmsp.errors import InputError
-from mmsp.golden_elementwise import ELEMENTWISE_KERNELS
-from mmsp.golden_loop import run_loop
-from mmsp.golden_movement import MOVEMENT_KERNELS
+from mmsp.golden.elementwise import ELEMENTWISE_KERNELS
+from mmsp.golden.loop import run_loop
+from mmsp.golden.movement import MOVEMENT_KERNELS
 from mmsp.graph import Graph, Tensor
 from models import engine
 
