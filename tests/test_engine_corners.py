@@ -113,6 +113,19 @@ def test_corner(corner, seed):
     np.testing.assert_array_equal(outputs["y"], expected["y"])
 
 
+@pytest.mark.sim
+@pytest.mark.parametrize(("channels_in", "channels_out"), [(4000, 24), (40, 6300)])
+def test_largest_fully_connected_layers(channels_in, channels_out, rng):
+    """As long and as wide as known networks have them, a 1x1 convolution of one pixel."""
+    graph = convolution(rng, UNIT, UNIT, (channels_in, channels_out))
+    program = compile_graph(graph, CONFIGS["FULL"])
+    inputs = {"x": rng.integers(-128, 128, graph.tensors["x"].shape, dtype=np.int8)}
+    ((outputs, _),) = run_rtl(program, [inputs])
+    expected = run_golden(graph, program.layers, inputs)
+    np.testing.assert_array_equal(outputs["y"], expected["y"])
+    assert len(np.unique(expected["y"])) > 4
+
+
 REFUSED = {
     "stride_w must be in 0..255, not 256": lambda rng: convolution(
         rng, (1, 600), (1, 2), (2, 3), stride=(1, 256)
