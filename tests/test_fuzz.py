@@ -9,7 +9,6 @@ import pytest
 
 from hdl.config import CONFIGS, SMALL
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
-from mmsp import golden
 from mmsp.compiler import compile_graph
 from mmsp.compiler.layers import Conv, Pool
 from mmsp.compiler.legalize.network import LEGALIZERS
@@ -20,7 +19,7 @@ from mmsp.fuzz.coverage import network_coverage, program_coverage
 from mmsp.fuzz.judge import Judge
 from mmsp.fuzz.shrinker import shrink
 from mmsp.fuzz.sketch import MAX_NODES
-from mmsp.golden import run_golden
+from mmsp.golden import executor, run_golden
 from mmsp.importers.tflite import read_tflite
 from mmsp.importers.tflite_writer import write_tflite
 from mmsp.tflm import run_tflm
@@ -180,12 +179,12 @@ def test_finds_a_wrong_output_among_several(seed):
 @pytest.mark.sim
 def test_finds_a_wrong_model(monkeypatch, seed, tmp_path):
     """A golden model that is wrong by one is convicted, and a single pool is left."""
-    right = golden.KERNELS[Pool]
+    right = executor.KERNELS[Pool]
 
     def wrong(layer, operands, output):
         return right(layer, operands, output) ^ 1
 
-    monkeypatch.setitem(golden.KERNELS, Pool, wrong)
+    monkeypatch.setitem(executor.KERNELS, Pool, wrong)
     with Judge(SMALL) as judge:
         campaign = Campaign(judge, seed)
         campaign.run(30)
