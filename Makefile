@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 sim: $(STAMP)           ## The demo: real input through the RTL (1 minute, then seconds)
 	@$(BIN)/mmsp demo
 
-test: lint check        ## Everything: lint, then tests from cheap to dear (7 minutes)
+test: lint check        ## Everything: lint, then tests from cheap to dear (10 minutes)
 	$(PYTEST) -m "($(SLOW)) and not long"
 
 lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
@@ -37,7 +37,7 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 
-check: $(STAMP)         ## Tests that build no Verilog and prove nothing (40 seconds)
+check: $(STAMP)         ## Tests that build no Verilog and prove nothing (2 minutes)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
 campaign: $(STAMP)      ## Long tests: retraining, the front end of FULL (minutes)
