@@ -1,7 +1,7 @@
 """From accumulators to activations: requantisation, element-wise sums, output addresses."""
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, flipped
 from amaranth.utils import ceil_log2
 
@@ -12,6 +12,7 @@ from hdl.engine.descriptor import Descriptor
 from hdl.engine.descriptor import Drain as DrainMode
 from hdl.engine.parameters import ChannelParameters
 from hdl.engine.requantizer import REDUCED_BITS, Requantizer
+from hdl.engine.turns import Slot, assert_alternation
 from hdl.engine.writer import BankWrite, OutputWriter
 
 __all__ = ["BankWrite", "Drain"]
@@ -19,15 +20,6 @@ __all__ = ["BankWrite", "Drain"]
 
 OPERAND_BITS = 9
 """An int8 less its zero point."""
-
-
-class Slot(enum.Enum, shape=unsigned(2)):
-    """What travels in a stage of the requantiser pipeline."""
-
-    EMPTY = 0
-    A = 1
-    B = 2
-    OUT = 3
 
 
 def small_product(a: Value, b: Value) -> Value:
@@ -274,22 +266,7 @@ class Drain(wiring.Component):
                     ]
 
         # --- invariants ---------------------------------------------------------------------------
-        # Operands alternate all the way through the pipeline: `operand_b` is what is issued next,
-        # `held_waits` says what has left.
-        held_waits = Signal()
-        with m.If(advance & (slots[-1] == Slot.A)):
-            m.d.sync += held_waits.eq(1)
-        with m.If(advance & (slots[-1] == Slot.B)):
-            m.d.sync += held_waits.eq(0)
-        after_a = operand_b  # the youngest operand behind this point is an A
-        for slot in slots:
-            is_a, is_b = slot == Slot.A, slot == Slot.B
-            m.d.sync += [
-                Assert(~is_a | after_a, "a first operand without its second"),
-                Assert(~is_b | ~after_a, "a second operand without its first"),
-            ]
-            after_a = Mux(is_a, 0, Mux(is_b, 1, after_a))
-        m.d.sync += Assert(held_waits == after_a, "a held operand was lost")
+        assert_alternation(m, slots, next_is_b=operand_b, advance=advance)
 
         # Every slice that enters leaves, and the parameters are those of the slice that leaves.
         sums_pending = sum((slot == Slot.B for slot in slots), sums_valid)

@@ -1,11 +1,12 @@
 """The last arithmetic of a vector job: rescaling, zero point, clamp."""
 
-from amaranth.hdl import Assert, Const, Module, Mux, Signal, signed
-from amaranth.lib import enum, stream, wiring
+from amaranth.hdl import Assert, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.arith import clamp
 from hdl.engine.requantizer import Requantizer
+from hdl.engine.turns import Slot, assert_alternation
 from hdl.engine.vector.compute import Pair, is_curve
 from hdl.engine.vector_descriptor import VectorDescriptor, VectorFunction
 
@@ -13,15 +14,6 @@ __all__ = ["Rescale"]
 
 UNITY_MULTIPLIER, UNITY_SHIFT = 1 << 30, 1
 """Scale of functions that do not rescale but do add a zero point and clamp: exactly one."""
-
-
-class Slot(enum.Enum, shape=2):
-    """What travels in a stage of the requantiser."""
-
-    EMPTY = 0
-    A = 1
-    B = 2
-    OUT = 3
 
 
 class Rescale(wiring.Component):
@@ -142,23 +134,8 @@ class Rescale(wiring.Component):
         ]
 
         # --- invariants ---------------------------------------------------------------------------
-        # Operands alternate all the way through the pipeline: `operand_b` is what is issued next,
-        # `held_waits` says what has left.
-        held_waits = Signal()
-        with m.If(advance & (slots[-1] == Slot.A)):
-            m.d.sync += held_waits.eq(1)
-        with m.If(advance & (slots[-1] == Slot.B)):
-            m.d.sync += held_waits.eq(0)
-        after_a = operand_b  # the youngest operand behind this point is an A
-        for slot in slots:
-            is_a, is_b = slot == Slot.A, slot == Slot.B
-            m.d.sync += [
-                Assert(~is_a | after_a, "a first operand without its second"),
-                Assert(~is_b | ~after_a, "a second operand without its first"),
-            ]
-            after_a = Mux(is_a, Const(0, 1), Mux(is_b, Const(1, 1), after_a))
+        assert_alternation(m, slots, next_is_b=operand_b, advance=advance)
         m.d.sync += [
-            Assert(held_waits == after_a, "a held operand was lost"),
             Assert(~total_valid | adding, "a sum of nothing"),
             Assert(~(self.i.valid & self.i.ready) | direct | (issued != Slot.EMPTY), "lost"),
         ]
