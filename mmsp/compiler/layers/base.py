@@ -1,5 +1,6 @@
 """What all layers have in common."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +34,7 @@ class Requantization:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(ABC):
     """A step of a network: the tensors it reads, in order, and the one that it writes.
 
     ``name`` and ``op`` are those of the node that the layer was made of.
@@ -44,9 +45,9 @@ class Layer:
     output: str
 
     @property
+    @abstractmethod
     def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors that the layer reads."""
-        raise NotImplementedError
+        """Names of the tensors that the layer reads, in order."""
 
     @property
     def temporaries(self) -> tuple[str, ...]:
