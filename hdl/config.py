@@ -4,13 +4,26 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
-__all__ = ["ACT_BANKS", "CONFIGS", "ECP5", "FULL", "MRAM_WORD_BYTES", "SMALL", "ChipConfig"]
+__all__ = [
+    "ACT_BANKS",
+    "CONFIGS",
+    "ECP5",
+    "FULL",
+    "MOST_SEGMENTS",
+    "MRAM_WORD_BYTES",
+    "SMALL",
+    "ChipConfig",
+]
 
 MRAM_WORD_BYTES = 16
 """Data bytes of an MRAM word: the program and the weights arrive in units of this size."""
 
 ACT_BANKS = 4
 """Activation banks: row ``h`` of a tensor lives in bank ``(h + row_offset) % ACT_BANKS``."""
+
+
+MOST_SEGMENTS = 4
+"""Segments of the activation memory that a descriptor has bits for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +50,20 @@ class ChipConfig:
     mram_kib : int
         MRAM for program and weights.
     mram_latency : int
-        Core cycles from a read request to its data.  At 50 MHz the published 5.9 ns random read
-        (Renesas 22 nm STT-MRAM, ISSCC 2024) needs one; the default leaves two more for ECC and
-        routing.
+        Core cycles from a read request to its corrected data, at least 2: the last one is the
+        ECC's.  At 50 MHz the published 5.9 ns random read (Renesas 22 nm STT-MRAM, ISSCC 2024) fits
+        one; the default leaves another for routing.
     mram_wakeup : int
-        Core cycles from power-up of the macro to its first read.  The default is 1 us at 50 MHz,
-        an assumption: published precedents lie between 1 ns and 33 us.
+        Core cycles that a bank takes from its supply to its first access.  The default is 1 us at
+        50 MHz, an assumption: published precedents lie between 1 ns and 33 us.
+    mram_banks : int
+        Banks, each with a power switch of its own.  The bank is the top bits of a word address.
+    mram_write_cycles : int
+        Core cycles that a bank takes to write one word: 16 bytes at the published 10.4 MB/s
+        (Renesas 22 nm STT-MRAM, ISSCC 2024) are 1.54 us, 77 cycles at 50 MHz.
+    activation_segments : int
+        Stretches of the activation memory with a power switch of their own; each goes across all
+        banks.
     """
 
     name: str
@@ -55,6 +76,9 @@ class ChipConfig:
     mram_kib: int
     mram_latency: int = 3
     mram_wakeup: int = 50
+    mram_banks: int = 8
+    mram_write_cycles: int = 77
+    activation_segments: int = 4
 
     def __post_init__(self):
         if self.rows not in (4, 8, 16):
@@ -67,9 +91,22 @@ class ChipConfig:
             )
         if self.accumulator_depth < 2:
             raise ValueError(f"accumulator_depth must be at least 2, not {self.accumulator_depth}")
-        for field in ("activation_kib", "cache_kib", "mram_kib", "mram_latency", "mram_wakeup"):
+        for field in (
+            "activation_kib", "cache_kib", "mram_kib", "mram_wakeup", "mram_write_cycles",
+        ):  # fmt: skip
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+        if self.mram_latency < 2:
+            raise ValueError(f"mram_latency must be at least 2, not {self.mram_latency!r}")
+        if self.mram_banks < 2 or self.mram_banks & (self.mram_banks - 1):
+            raise ValueError(
+                f"mram_banks must be a power of two of at least 2, not {self.mram_banks!r}"
+            )
+        if self.activation_segments not in range(1, MOST_SEGMENTS + 1):
+            raise ValueError(
+                f"activation_segments must be in 1..{MOST_SEGMENTS}, "
+                f"not {self.activation_segments!r}"
+            )
 
     @property
     def macs_per_cycle(self) -> int:
@@ -102,6 +139,25 @@ class ChipConfig:
         return ceil_log2(self.mram_words)
 
     @property
+    def mram_bank_words(self) -> int:
+        """Words of one MRAM bank."""
+        return self.mram_words // self.mram_banks
+
+    @property
+    def mram_bank_address_bits(self) -> int:
+        """Width of a word address within one MRAM bank: the low bits of an MRAM word address."""
+        return ceil_log2(self.mram_bank_words)
+
+    @property
+    def segment_words(self) -> int:
+        """Words of one activation bank that lie in one segment, a power of two.
+
+        Segment ``k`` holds addresses ``k * segment_words`` to ``(k + 1) * segment_words - 1`` of
+        all banks; with a memory whose size is no power of two the last ones are smaller, or empty.
+        """
+        return 1 << ceil_log2(-(-self.bank_words // self.activation_segments))
+
+    @property
     def lanes_per_word(self) -> int:
         """Array lanes that one MRAM word of weights fills: each lane takes ``rows`` bytes."""
         return MRAM_WORD_BYTES // self.rows
@@ -120,7 +176,7 @@ FULL = ChipConfig(
 
 ECP5 = ChipConfig(
     name="ECP5", rows=16, lanes=6, requantizers=8, accumulator_depth=512,
-    activation_kib=128, cache_kib=16, mram_kib=2048,
+    activation_kib=128, cache_kib=16, mram_kib=2048, activation_segments=1,
 )  # fmt: skip
 """What fits an LFE5U-85F: 96 MAC/cycle; a block RAM is 512 deep, so are the accumulators."""
 

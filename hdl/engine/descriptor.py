@@ -16,9 +16,12 @@ is no second definition to keep in step.
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
+from hdl.config import MOST_SEGMENTS
+
 __all__ = [
     "DESCRIPTOR_WORDS",
     "SOFTMAX_TABLE_WORDS",
+    "WAKE_UNIT",
     "WORD_BITS",
     "Descriptor",
     "Drain",
@@ -127,6 +130,13 @@ class Header(data.Struct):
     b_step: unsigned(14)
     out_step: unsigned(14)
     """Words by which a tensor's base moves from one turn of a loop to the next."""
+    wake_mark: unsigned(7)
+    """Gating per burst: the MRAM wakes when no more than ``wake_mark * WAKE_UNIT`` words of the
+    stream are left in the weight cache, so that the next burst arrives before they are used up."""
+    used: unsigned(MOST_SEGMENTS)
+    """Segments of the activation memory that the job reads or writes, a bit each."""
+    live: unsigned(MOST_SEGMENTS)
+    """Segments whose contents must survive the job: those in use, and those needed later."""
 
 
 class LoopDescriptor(data.Struct):
@@ -137,6 +147,9 @@ class LoopDescriptor(data.Struct):
     a_step: unsigned(14)
     b_step: unsigned(14)
     out_step: unsigned(14)
+    wake_mark: unsigned(7)
+    used: unsigned(MOST_SEGMENTS)
+    live: unsigned(MOST_SEGMENTS)
 
     turns_last: unsigned(12)
     """LOOP: turns less one."""
@@ -156,6 +169,9 @@ class Descriptor(data.Struct):
     a_step: unsigned(14)
     b_step: unsigned(14)
     out_step: unsigned(14)
+    wake_mark: unsigned(7)
+    used: unsigned(MOST_SEGMENTS)
+    live: unsigned(MOST_SEGMENTS)
 
     feed: Feed
     reduction: Reduction
@@ -234,6 +250,9 @@ class Descriptor(data.Struct):
     left_shift: unsigned(5)
     """Bits by which the operands of ADD and SUBTRACT are widened first."""
 
+
+WAKE_UNIT = 8
+"""MRAM words that a unit of `Header.wake_mark` stands for."""
 
 WORD_BITS = 128
 DESCRIPTOR_WORDS = -(-Descriptor.as_shape().size // WORD_BITS)

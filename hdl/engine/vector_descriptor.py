@@ -3,6 +3,7 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
+from hdl.config import MOST_SEGMENTS
 from hdl.engine.descriptor import DESCRIPTOR_WORDS, WORD_BITS, Operation
 
 __all__ = [
@@ -99,6 +100,9 @@ class VectorDescriptor(data.Struct):
     a_step: unsigned(14)
     b_step: unsigned(14)
     out_step: unsigned(14)
+    wake_mark: unsigned(7)
+    used: unsigned(MOST_SEGMENTS)
+    live: unsigned(MOST_SEGMENTS)
 
     function: VectorFunction
     payload_words: unsigned(16)
