@@ -1,0 +1,1 @@
+"""Golden model of what the MRAM stores: its error-correcting code."""
