@@ -92,8 +92,8 @@ def encode(words: ByteArray) -> ByteArray:
     Returns
     -------
     (n, 18) uint8
-        144 stored bits, little-endian: code word 0 is in bits 0..71, code word 1 in 72..143; of each
-        the data is in bits 0..63 and the check bits in 64..71.
+        144 stored bits, little-endian: code word 0 is in bits 0..71, code word 1 in 72..143; of
+        each the data is in bits 0..63 and the check bits in 64..71.
 
     Raises
     ------
