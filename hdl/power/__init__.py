@@ -1,6 +1,8 @@
 """Power: domains, their sequencers, the power management unit, and what off means."""
 
 from hdl.power.domains import Gating, Mode, PowerDomain, PowerState, power_domains
+from hdl.power.ramp import RampArbiter
+from hdl.power.sequencer import Sequencer
 from hdl.power.signals import DomainControl, PowerRequest
 
 __all__ = [
@@ -10,5 +12,7 @@ __all__ = [
     "PowerDomain",
     "PowerRequest",
     "PowerState",
+    "RampArbiter",
+    "Sequencer",
     "power_domains",
 ]
