@@ -118,9 +118,9 @@ class WatchedScrubber(wiring.Component):
             Assert(~in_work | ~request.valid, "two requests at once"),
             Assert(~new | ~reads | may_begin, "began while not idle"),
             Assert(~request.valid | (reads != to_write), "not what has to be done"),
-            Assert(
-                ~request.valid | reads | (request.p.data[:128] == repair), "writes something else"
-            ),
+            Assert(~in_work | (reads != writes), "forgot what it asked for"),
+            Assert(~in_work | (writes == to_write), "did not do what had to be done"),
+            Assert(~to_write | (request.p.data[:128] == repair), "writes something else"),
             Assert(scrubber.busy == (request.valid | in_work), "idle with a request"),
             Assert(~to_write | request.valid | in_work, "a write-back was forgotten"),
             # Every pass covers every word: the only way on is one word, after it was read.

@@ -155,7 +155,7 @@ class Scrubber(wiring.Component):
                 with m.If(request.ready):
                     m.next = "WRITE_DONE"
             with m.State("WRITE_DONE"):
-                m.d.comb += self.busy.eq(1)
+                m.d.comb += [self.busy.eq(1), request.p.operation.eq(WordOperation.WRITE)]
                 with m.If(word.done):
                     m.d.comb += finished.eq(1)
                     with m.If(word.status != WordStatus.OK):
