@@ -4,22 +4,19 @@ It is the part of an image that the chip does not need: names, quantisation and 
 a file alone is enough to feed the chip, to read its outputs and to say what its program does.
 """
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hdl.config import ACT_BANKS, ChipConfig
 from hdl.engine.descriptor import Operation
-from mmsp.arrangement import Steps, rearrange
-from mmsp.checked_json import COUNT_LIMIT, Fields, integer, positive, rows, text
+from mmsp.checked_json import COUNT_LIMIT, Fields, integer, rows, text
 from mmsp.compiler.lower.jobs import Job
 from mmsp.compiler.placement import Placement
+from mmsp.compiler.power import placement_segments
 from mmsp.compiler.program import Program, layer_macs
 from mmsp.errors import InputError
-from mmsp.graph import Graph, HostConversion, Quantization, Tensor
+from mmsp.ports import Port, graph_ports, make_port, port_to_json, read_port
 
 __all__ = [
     "Description",
@@ -31,64 +28,8 @@ __all__ = [
     "graph_ports",
 ]
 
-INSIDE_DTYPES = {
-    "int8": ("int8",),
-    "int16": ("int16",),
-    "uint8": ("int8",),
-    "float32": ("int8", "int16"),
-}
-"""Types that a tensor may have on the chip, by the type that the file declares."""
-
 MOST_TURNS = 1 << 12
 """Turns that a LOOP descriptor can ask for."""
-
-OUTSIDE_DTYPES = tuple(INSIDE_DTYPES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """An input or output of a network, outside (as the file declares it) and inside (on the chip).
-
-    ``scale`` and ``zero_point`` are those of the tensor inside, None when it has none.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str  # outside: one of `OUTSIDE_DTYPES`
-    scale: float | None
-    zero_point: int | None
-    tensor: str  # where it is stored, a key of `Description.tensors`
-    inside: str = "int8"  # or int16
-    steps: Steps = ()  # how the host reorders elements on their way in or out
-    softmax_axis: int | None = None  # of `HostConversion`
-
-    def conversion(self, dtype: str) -> HostConversion:
-        """The arithmetic between type ``dtype`` outside and the type inside."""
-        scale = 1.0 if self.scale is None else self.scale
-        quantization = Quantization((scale,), (self.zero_point or 0,))
-        outside = Tensor(self.name, self.shape, np.dtype(dtype))
-        return HostConversion(
-            "", "QUANTIZE", "", outside, self.tensor, quantization, np.dtype(self.inside),
-            softmax_axis=self.softmax_axis,
-        )  # fmt: skip
-
-    def rearrange(self, values: NDArray) -> NDArray:
-        """Bring elements from the order outside to that inside, or back for an output."""
-        return rearrange(values, self.steps)
-
-    def to_inside(self, values: NDArray) -> NDArray:
-        """Convert values of type ``dtype`` to the type inside."""
-        same = self.dtype == self.inside
-        return values if same else self.conversion(self.dtype).to_inside(values)
-
-    def to_outside(self, values: NDArray) -> NDArray:
-        """Convert values of the type inside to type ``dtype``."""
-        same = self.dtype == self.inside
-        return values if same else self.conversion(self.dtype).to_outside(values)
-
-    def quantize(self, values: NDArray) -> NDArray:
-        """Convert real values to the type inside, rounding half away from zero."""
-        return self.conversion("float32").to_inside(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +76,10 @@ class Description:
     tensors: dict[str, StoredTensor]
     layers: list[LayerEntry]
     jobs: list[JobEntry]
+    footprint: int
+    """Segments of the activation memory that hold any tensor, a bit each."""
+    held: int
+    """Those of inputs, outputs and variables, whose contents stay between runs."""
 
     @property
     def macs(self) -> int:
@@ -181,6 +126,8 @@ class Description:
             ],
             "layers": [[layer.name, layer.op, layer.macs] for layer in self.layers],
             "jobs": [[job.offset, job.layer, job.turns] for job in self.jobs],
+            "footprint": self.footprint,
+            "held": self.held,
         }
 
     @classmethod
@@ -224,14 +171,40 @@ class Description:
         offsets = [job.offset for job in jobs]
         if offsets != sorted(set(offsets)):
             raise InputError("the image's job offsets do not ascend")
+        placements = {name: tensor.placement for name, tensor in tensors.items()}
+        inputs, outputs = (
+            [read_port(Fields(port, what), placements) for port in root.list(f"{what}s")]
+            for what in ("input", "output")
+        )
+        everything = (1 << config.activation_segments) - 1
+        footprint, held = (root.integer(name, 0, everything) for name in ("footprint", "held"))
+        ends = [placements[port.tensor] for port in (*inputs, *outputs)]
+        check_segments("footprint", footprint, placements.values(), config)
+        check_segments("held", held, ends, config)
+        if held & ~footprint:
+            raise InputError(f"the image holds segments {held:#b} and uses only {footprint:#b}")
         return cls(
             model=root.text("model"),
-            inputs=[read_port(Fields(port, "input"), tensors) for port in root.list("inputs")],
-            outputs=[read_port(Fields(port, "output"), tensors) for port in root.list("outputs")],
+            inputs=inputs,
+            outputs=outputs,
             tensors=tensors,
             layers=layers,
             jobs=jobs,
+            footprint=footprint,
+            held=held,
         )
+
+
+def check_segments(
+    name: str, segments: int, placements: Iterable[Placement], config: ChipConfig
+) -> None:
+    """Require that segments of the activation memory, a bit each, contain tensors."""
+    for placement in placements:
+        needed = placement_segments(placement, config)
+        if needed & ~segments:
+            raise InputError(
+                f"{name} in the image has segments {segments:#b}, and a tensor lies in {needed:#b}"
+            )
 
 
 def describe(program: Program) -> Description:
@@ -254,6 +227,8 @@ def describe(program: Program) -> Description:
             JobEntry(offset=offset, layer=job.layer, turns=loop_turns(job))
             for offset, job in zip(program.job_offsets, program.jobs, strict=True)
         ],
+        footprint=program.footprint,
+        held=program.held,
     )
 
 
@@ -261,47 +236,6 @@ def loop_turns(job: Job) -> int:
     """`JobEntry.turns` of a job."""
     sign = {Operation.LOOP: 1, Operation.AGAIN: -1}.get(job.fields["operation"], 0)
     return sign * (job.fields.get("turns_last", 0) + 1)
-
-
-def graph_ports(graph: Graph) -> tuple[list[Port], list[Port]]:
-    """Inputs and outputs of a graph that has not been compiled, stored under their own names."""
-    return (
-        [make_port(graph, name, "input", name) for name in graph.inputs],
-        [make_port(graph, name, "output", name) for name in graph.outputs],
-    )
-
-
-def make_port(graph: Graph, name: str, direction: str, storage: str) -> Port:
-    """The port of graph input or output ``name``."""
-    inside = graph.tensors[name]
-    conversion = find_conversion(graph, name, direction)
-    outside = conversion.outside if conversion else inside
-    quantization = inside.quantization
-    single = quantization is not None and len(quantization.scale) == 1
-    return Port(
-        name=outside.name,
-        shape=outside.shape,
-        dtype=str(outside.dtype),
-        scale=quantization.scale[0] if quantization and single else None,
-        zero_point=quantization.zero_point[0] if quantization and single else None,
-        tensor=storage,
-        inside=str(inside.dtype),
-        steps=conversion.steps if conversion else (),
-        softmax_axis=conversion.softmax_axis if conversion else None,
-    )
-
-
-def find_conversion(graph: Graph, name: str, direction: str) -> HostConversion | None:
-    """What the host does between graph input or output ``name`` and the model's file."""
-    for conversion in graph.host_conversions:
-        if (conversion.inside, conversion.direction) == (name, direction):
-            return conversion
-    return None
-
-
-def port_to_json(port: Port) -> dict[str, Any]:
-    """Plain values of a port."""
-    return {**vars(port), "shape": list(port.shape)}
 
 
 def read_tensor(fields: Fields, config: ChipConfig) -> tuple[str, StoredTensor]:
@@ -328,56 +262,3 @@ def read_tensor(fields: Fields, config: ChipConfig) -> tuple[str, StoredTensor]:
     first = fields.integer("first", -1, COUNT_LIMIT)
     last = fields.integer("last", first, COUNT_LIMIT)
     return name, StoredTensor(placement=placement, first=first, last=last)
-
-
-def read_port(fields: Fields, tensors: dict[str, StoredTensor]) -> Port:
-    """Read an input or output and check that its tensor is stored in its size."""
-    port = Port(
-        name=fields.text("name"),
-        shape=fields.shape("shape"),
-        dtype=fields.text("dtype"),
-        scale=fields.optional("scale", positive),
-        zero_point=fields.optional("zero_point", lambda v: integer(v, "zero_point", -128, 127)),
-        tensor=fields.text("tensor"),
-        inside=fields.text("inside"),
-        steps=read_steps(fields),
-        softmax_axis=fields.optional("softmax_axis", lambda v: integer(v, "softmax_axis", -8, -1)),
-    )
-    if port.dtype not in OUTSIDE_DTYPES:
-        raise InputError(
-            f"{fields.what} {port.name!r} of the image is {port.dtype!r}, not one of "
-            f"{', '.join(OUTSIDE_DTYPES)}"
-        )
-    if port.inside not in INSIDE_DTYPES[port.dtype]:
-        raise InputError(
-            f"{fields.what} {port.name!r} of the image is {port.dtype} outside and "
-            f"{port.inside!r} inside, not {' or '.join(INSIDE_DTYPES[port.dtype])}"
-        )
-    if port.tensor not in tensors:
-        raise InputError(f"{fields.what} {port.name!r} of the image is stored nowhere")
-    placement = tensors[port.tensor].placement
-    if port.inside != str(placement.dtype):
-        raise InputError(
-            f"{fields.what} {port.name!r} of the image is {port.inside}, and is stored as "
-            f"{placement.dtype}"
-        )
-    pixels = placement.pixels
-    if math.prod(port.shape) != math.prod(pixels):
-        raise InputError(
-            f"{fields.what} {port.name!r} of the image has shape {port.shape}, and is stored as "
-            f"{pixels}"
-        )
-    return port
-
-
-def read_steps(fields: Fields) -> Steps:
-    """Read how the host reorders an input or output."""
-    size = math.prod(fields.shape("shape"))
-    steps = []
-    for entry in rows(fields.list("steps"), 2, "steps"):
-        shape, order = (tuple(part) if isinstance(part, list) else () for part in entry)
-        whole = all(type(each) is int for each in (*shape, *order)) and all(s > 0 for s in shape)
-        if not whole or math.prod(shape) != size or sorted(order) != list(range(len(shape))):
-            raise InputError(f"{fields.what} of the image has the step {entry}, which is none")
-        steps.append((shape, order))
-    return tuple(steps)

@@ -124,7 +124,7 @@ def test_configuration_hashes_differ():
     assert len(hashes) == 3
     assert configuration_hash(replace(SMALL, cache_kib=2)) not in hashes
     # Timing and name are not what a program depends on.
-    same = replace(SMALL, name="OTHER", mram_latency=7, mram_wakeup=1)
+    same = replace(SMALL, name="OTHER", mram_latency=7, mram_wakeup=1, mram_write_cycles=1)
     assert configuration_hash(same) == configuration_hash(SMALL)
 
 
@@ -211,6 +211,11 @@ def test_too_large(program, monkeypatch):
         (lambda v: v["tensors"][0].update(base=2047), r"of the image ends at word \d+ of a bank"),
         (lambda v: v["tensors"][0].update(pixels=[1]), r"has pixels \(1,\), not three sizes"),
         (lambda v: v["tensors"][0].update(packed=1), "field 'packed' .* is 1, not a flag"),
+        (lambda v: v.pop("held"), "description has no field 'held'"),
+        (lambda v: v.update(footprint=16), r"footprint in the image is 16, not one of 0\.\.15"),
+        (lambda v: v.update(footprint=0), "footprint in the image has segments 0b0, and a tensor"),
+        (lambda v: v.update(held=2), "held in the image has segments 0b10, and a tensor lies in 0b1"),
+        (lambda v: v.update(held=3), "the image holds segments 0b11 and uses only 0b1"),
     ],
 )  # fmt: skip
 def test_description_is_checked(data, change, sentence):

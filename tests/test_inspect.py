@@ -175,7 +175,7 @@ def stored(base, rows, first, last):
 
 def picture(tensors, width=100):
     description = Description(
-        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[]
+        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[], footprint=1, held=0
     )  # fmt: skip
     return draw_memory(description, SMALL, width).plain.splitlines()
 
@@ -203,7 +203,7 @@ def test_no_tensor_is_hidden():
     assert max(map(len, lines)) <= 100
     drawn = set("".join(line[10:] for line in lines[1:-1]))
     description = Description(
-        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[]
+        model="m", inputs=[], outputs=[], tensors=tensors, layers=[], jobs=[], footprint=1, held=0
     )  # fmt: skip
     letters = {entry.letter for entry in legend(description, SMALL)}
     assert len(letters) == 61
