@@ -15,7 +15,7 @@ BLOCKS = {
     "align": ("engine.align",),
     "accumulators": ("engine.accumulators",),
     "drain": ("engine.drain",),
-    "activation memory": ("engine.memory",),
+    "activation memory": ("memory",),
     "loader, parameters": ("engine.loader", "engine.parameters"),
     "serial, softmax": ("engine.serial",),
     "vector unit": ("engine.vector",),

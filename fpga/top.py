@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out, flipped
 
 from hdl.config import ChipConfig
 from hdl.engine import Engine
-from hdl.engine.memory import HostPort
+from hdl.engine.memory import ActivationMemory, HostPort
 from hdl.mram.cache import WeightCache
-from hdl.mram.macro import MramReadSignature
+from hdl.mram.signals import ReadStream
 
 __all__ = ["SynthesisTop"]
 
@@ -21,9 +21,11 @@ class SynthesisTop(wiring.Component):
 
     Members
     -------
-    start, program, busy, layer_done, host, mac_active, wait_weights, wait_drain
+    start, program, busy, layer_done, mac_active, wait_weights, wait_drain
         See `hdl.engine.Engine`.
-    mram : Out(MramReadSignature(config))
+    host : In(HostPort)
+        See `hdl.engine.memory.ActivationMemory`.
+    mram : Out(ReadStream(config))
         Towards the memory with program and weights.
     mram_reads : Out(32)
         Words read from it since `start`.
@@ -38,7 +40,7 @@ class SynthesisTop(wiring.Component):
                 "busy": Out(1),
                 "layer_done": Out(1),
                 "host": In(HostPort(config)),
-                "mram": Out(MramReadSignature(config)),
+                "mram": Out(ReadStream(config)),
                 "mram_reads": Out(32),
                 "mac_active": Out(1),
                 "wait_weights": Out(1),
@@ -50,11 +52,18 @@ class SynthesisTop(wiring.Component):
         """Connect the blocks: to each other and to the pins wherever they agree on a name."""
         m = Module()
         m.submodules.engine = engine = Engine(self.config)
+        m.submodules.memory = memory = ActivationMemory(self.config)
         m.submodules.cache = cache = WeightCache(self.config)
 
+        for engine_read, read in zip(engine.memory_reads, memory.reads, strict=True):
+            wiring.connect(m, engine_read, read)
+        wiring.connect(m, engine.memory_write, memory.write)
+        wiring.connect(m, flipped(self.host), memory.host)
         wiring.connect(m, cache.o, engine.words)
         wiring.connect(m, cache.mram, flipped(self.mram))
         m.d.comb += [cache.clear.eq(self.start), self.mram_reads.eq(cache.reads)]
+        # An FPGA has no power switches.
+        m.d.comb += [memory.on.eq(~0), memory.host_ready.eq(1), engine.segments_ready.eq(1)]
         for name, member in engine.signature.members.items():
             if name in cache.signature.members:
                 source, sink = engine, cache

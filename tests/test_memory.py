@@ -2,7 +2,7 @@
 
 """The activation memory: conflicts by hand, volume under Verilator, arbitration by proof."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from amaranth.hdl import Assert, Module
@@ -16,10 +16,21 @@ from verif.formal import prove
 from verif.sim import simulate
 
 
+ONE = replace(SMALL, name="ONE", activation_segments=1)
+UNEVEN = replace(SMALL, name="UNEVEN", activation_kib=20)
+"""1280 words a bank: segments of 512, 512 and 256, and none."""
+CONFIGS = [SMALL, ONE, UNEVEN, FULL]
+
+
 def run(memory, testbench):
+    async def ready(ctx):
+        ctx.set(memory.on, (1 << memory.config.activation_segments) - 1)
+        ctx.set(memory.host_ready, 1)
+        await testbench(ctx)
+
     sim = Simulator(memory)
     sim.add_clock(1e-6)
-    sim.add_testbench(testbench)
+    sim.add_testbench(ready)
     sim.run()
 
 
@@ -105,8 +116,65 @@ def test_host_beside_the_engine_is_caught(other):
         run(memory, testbench)
 
 
+@pytest.mark.parametrize("who", ["read", "write", "host"])
+@pytest.mark.parametrize(
+    ("config", "address", "segment"),
+    [(SMALL, 0, 0), (SMALL, 511, 0), (SMALL, 512, 1), (SMALL, 2047, 3), (UNEVEN, 1279, 2),
+     (ONE, 2047, 0), (FULL, 1024, 2)],
+)  # fmt: skip
+@pytest.mark.parametrize("on", [True, False])
+def test_access_to_a_segment_that_is_not_on_is_caught(config, address, segment, who, on):
+    memory = ActivationMemory(config)
+    read, word, host = memory.reads[1], memory.write.word, memory.host
+
+    async def testbench(ctx):
+        everything = (1 << config.activation_segments) - 1
+        ctx.set(memory.on, 1 << segment if on else everything & ~(1 << segment))
+        for port in (read, word.p, host):
+            ctx.set(port.address, address)
+        ctx.set(word.p.mask, 0b0100)
+        ctx.set({"read": read.enable, "write": word.valid, "host": host.enable}[who], 1)
+        await ctx.tick()
+        await ctx.tick()
+
+    if on:
+        run(memory, testbench)
+    else:
+        with pytest.raises(AssertionError, match="access to an activation segment that is not on"):
+            run(memory, testbench)
+
+
+def test_segment_that_is_not_there_is_never_on():
+    memory = ActivationMemory(UNEVEN)
+
+    async def testbench(ctx):
+        ctx.set(memory.reads[0].address, 3 * UNEVEN.segment_words)
+        ctx.set(memory.reads[0].enable, 1)
+        await ctx.tick()
+        await ctx.tick()
+
+    assert [segment.words for segment in memory.segments] == [512, 512, 256]
+    with pytest.raises(AssertionError, match="access to an activation segment that is not on"):
+        run(memory, testbench)
+
+
+def test_host_that_does_not_wait_is_caught():
+    memory = ActivationMemory(SMALL)
+
+    async def testbench(ctx):
+        assert ctx.get(memory.host.ready)
+        ctx.set(memory.host_ready, 0)
+        assert not ctx.get(memory.host.ready)
+        ctx.set(memory.host.enable, 1)
+        await ctx.tick()
+        await ctx.tick()
+
+    with pytest.raises(AssertionError, match="host access while its segments are not ready"):
+        run(memory, testbench)
+
+
 @pytest.mark.sim
-@pytest.mark.parametrize("config", [SMALL, FULL], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_memory_matches_model(config):
     simulate(
         ActivationMemory(config),
@@ -122,6 +190,9 @@ class SharedMemory(wiring.Component):
     reads: In(ACT_BANKS)
     write: In(1)
     write_bank: In(2)
+    write_mask: In(SMALL.rows)
+    write_address: In(SMALL.bank_address_bits)
+    read_address: In(SMALL.bank_address_bits)
     host: In(1)
     host_write: In(1)
     host_bank: In(2)
@@ -131,12 +202,18 @@ class SharedMemory(wiring.Component):
         m.submodules.memory = memory = ActivationMemory(SMALL)
         word = memory.write.word
         m.d.comb += [
+            memory.on.eq(~0),
+            memory.host_ready.eq(1),
             word.valid.eq(self.write),
+            word.p.address.eq(self.write_address),
+            word.p.mask.eq(self.write_mask),
             word.p.bank.eq(self.write_bank),
             memory.host.enable.eq(self.host & ~self.write & ~self.reads.any()),
             memory.host.write.eq(self.host_write),
             memory.host.bank.eq(self.host_bank),
+            memory.host.address.eq(self.write_address),
             *(memory.reads[b].enable.eq(self.reads[b]) for b in range(ACT_BANKS)),
+            *(memory.reads[b].address.eq(self.read_address) for b in range(ACT_BANKS)),
         ]
         busy = self.reads.bit_select(self.write_bank, 1)
         m.d.sync += [

@@ -1,6 +1,7 @@
 """cocotb bench: `hdl.engine.memory.ActivationMemory` against four arrays."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cocotb
@@ -59,6 +60,8 @@ class Bench:
         self.config = ChipConfig(**parameters()["config"])
         self.contents: list[dict[int, int]] = [{} for _ in range(ACT_BANKS)]
         self.shown: list[int | None] = [None] * ACT_BANKS
+        self.segment_read: list[int | None] = [None] * ACT_BANKS
+        self.on: set[int] = set()
         self.pending: Write | None = None
         self.waited = 0
         self.seen: Counter[str] = Counter()
@@ -69,10 +72,19 @@ class Bench:
         dut = self.dut
         dut.host__enable.value = 0
         dut.write__word__valid.value = 0
+        dut.host_ready.value = 1
+        self.switch_on(range(self.config.bank_words))
         for bank in range(ACT_BANKS):
             dut[f"reads__{bank}__enable"].value = 0
         cocotb.start_soon(check_stream_rules(StreamPort(dut, "write__word")))
         await start(dut)
+
+    def switch_on(self, addresses: Iterable[int]) -> None:
+        """Only the segments of ``addresses`` are on, and that of the write that waits."""
+        waiting = [] if self.pending is None else [self.pending.address]
+        size = self.config.segment_words
+        self.on = {address // size for address in (*addresses, *waiting)}
+        self.dut.on.value = sum(1 << segment for segment in self.on)
 
     def random_word(self) -> int:
         """Contents of one word."""
@@ -104,6 +116,7 @@ class Bench:
         """Random reads of all banks and at most one write; check what the ports show."""
         dut, seen = self.dut, self.seen
         self.drive_write(episode)
+        self.switch_on(episode.addresses)
         reads: list[int | None] = [None] * ACT_BANKS
         for bank in range(ACT_BANKS):
             address = int(self.rng.choice(episode.addresses))
@@ -120,6 +133,9 @@ class Bench:
         for bank, address in enumerate(reads):
             if address is not None:
                 self.shown[bank] = self.expected(bank, address)
+                segment = address // self.config.segment_words
+                seen["other segment"] += self.segment_read[bank] not in (segment, None)
+                self.segment_read[bank] = segment
                 seen["read after write"] += (bank, address) in self.written_last
             else:
                 seen["hold"] += self.shown[bank] is not None
@@ -146,6 +162,7 @@ class Bench:
     async def host(self, bank: int, address: int, data: int | None = None) -> None:
         """One access of the host; the data of a read are in ``host.q`` in the next cycle."""
         dut = self.dut
+        self.switch_on([address])
         dut.host__enable.value = 1
         dut.host__write.value = data is not None
         dut.host__bank.value = bank
@@ -190,11 +207,16 @@ async def random_accesses_match_model(dut) -> None:
         await bench.cycle(Episode([0], read=0, write=0))
     await bench.check_contents()
     dut._log.info("seed %d: %s", cocotb.RANDOM_SEED, dict(bench.seen))
-    assert set(bench.seen) == {
+    seen = bench.seen
+    expected = {
         "hold", "read after write", "conflict", "same word", "beside reads",
-        "written after waiting", "some bytes",
+        "written after waiting", "some bytes", "other segment",
     }  # fmt: skip
-    assert min(bench.seen.values()) >= MIN_EVENTS, "something hardly happened"
+    if bench.config.segment_words >= bench.config.bank_words:  # there is one only
+        assert seen.pop("other segment") == 0
+        expected.remove("other segment")
+    assert set(seen) == expected
+    assert min(seen.values()) >= MIN_EVENTS, "something hardly happened"
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -202,12 +224,13 @@ async def host_reaches_every_bank(dut) -> None:
     """The host's words are where the read ports find them, and the other way round."""
     bench = Bench(dut)
     await bench.start()
-    last = bench.config.bank_words - 1
-    places = [(bank, address) for bank in range(ACT_BANKS) for address in (0, 1, last - 1, last)]
+    words, size = bench.config.bank_words, bench.config.segment_words
+    ends = {end for first in range(0, words, size) for end in (first, min(first + size, words) - 1)}
+    places = [(bank, address) for bank in range(ACT_BANKS) for address in sorted(ends)]
     for place in places:
         await bench.host(*place, bench.random_word())
     dut.host__enable.value = 0
-    for address in (0, 1, last - 1, last):
+    for address in ends:
         await bench.cycle(Episode([address], read=1, write=0))
     await bench.cycle(Episode([0], read=0, write=0))
     await bench.check_contents()

@@ -4,25 +4,25 @@ from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, flipped
 
-from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.config import ACT_BANKS, MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.accumulators import Accumulators, AccumulatorTag
 from hdl.engine.align import Align
 from hdl.engine.array import MacArray
-from hdl.engine.descriptor import Feed, Operation, Reduction
+from hdl.engine.descriptor import Feed, Header, Operation, Reduction
 from hdl.engine.drain import Drain
-from hdl.engine.fetch import Fetch
+from hdl.engine.fetch import BankRead, Fetch
 from hdl.engine.loader import AnyDescriptor, Loader
-from hdl.engine.memory import ActivationMemory, HostPort
 from hdl.engine.parameters import ParameterStore
 from hdl.engine.serial import Serial
 from hdl.engine.vector import Vector
 from hdl.engine.walker import Walker
+from hdl.engine.writer import BankWrite
 
 __all__ = ["Engine"]
 
 
 class Engine(wiring.Component):
-    """Loader, front end, array, accumulators, drain and activation memory, and their sequencing.
+    """Loader, front end, array, accumulators and drain, and their sequencing.
 
     A job belongs to the array, to the serial path or to the vector unit; one runs at a time.  The
     front end (`Walker`, `Fetch`, `Align`) and the back end (`MacArray`, `Accumulators`) are two
@@ -40,8 +40,18 @@ class Engine(wiring.Component):
         Pulse at the end of each job; of one in a loop, in each turn.
     words, address, keep, rewind, seek, stop, end, end_valid
         Towards the weight cache; see `hdl.mram.cache.WeightCache`.
-    host : In(HostPort)
-        Activation memory, while not `busy`.
+    wake_mark : Out(7)
+        `Header.wake_mark` of the descriptor read last.
+    memory_reads, memory_write
+        Towards the activation memory; see `hdl.engine.memory.ActivationMemory`.
+    next_used, next_live : Out(config.activation_segments)
+        `Header.used` and `Header.live` of the job that waits to begin; 0 while none does.
+    segments_ready : In(1)
+        The segments in `next_used` are on.  The job begins only then.
+    job_used : Out(config.activation_segments)
+        `Header.used` of the job that runs; 0 while none does.
+    job_live : Out(config.activation_segments)
+        `Header.live` of the job that began last, until the next one begins or `busy` falls.
     mac_active, wait_weights, wait_drain : Out(1)
         For counting cycles: a product enters the array; the front waits for a tile; the back waits
         for the drain.
@@ -50,6 +60,7 @@ class Engine(wiring.Component):
     def __init__(self, config: ChipConfig):
         self.config = config
         address = unsigned(config.mram_address_bits)
+        segments = unsigned(config.activation_segments)
         super().__init__(
             {
                 "start": In(1),
@@ -64,7 +75,14 @@ class Engine(wiring.Component):
                 "stop": Out(1),
                 "end": Out(address),
                 "end_valid": Out(1),
-                "host": In(HostPort(config)),
+                "wake_mark": Out(Header.as_shape()["wake_mark"].shape),
+                "memory_reads": Out(BankRead(config)).array(ACT_BANKS),
+                "memory_write": Out(BankWrite(config)),
+                "next_used": Out(segments),
+                "next_live": Out(segments),
+                "segments_ready": In(1),
+                "job_used": Out(segments),
+                "job_live": Out(segments),
                 "mac_active": Out(1),
                 "wait_weights": Out(1),
                 "wait_drain": Out(1),
@@ -85,7 +103,6 @@ class Engine(wiring.Component):
         m.submodules.drain = drain = Drain(config)
         m.submodules.serial = serial = Serial(config)
         m.submodules.vector = vector = Vector(config)
-        m.submodules.memory = memory = ActivationMemory(config)
 
         # --- program stream -----------------------------------------------------------------------
         wiring.connect(m, flipped(self.words), loader.words)
@@ -102,6 +119,7 @@ class Engine(wiring.Component):
             self.stop.eq(loader.stop),
             self.end.eq(loader.end),
             self.end_valid.eq(loader.end_valid),
+            self.wake_mark.eq(loader.wake_mark),
         ]
 
         # --- sequencing: one job at a time; the loader is one ahead -------------------------------
@@ -109,7 +127,7 @@ class Engine(wiring.Component):
         job = held.job
         is_softmax, is_vector, begin, done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            loader.taken.eq(loader.job_valid & ~running),
+            loader.taken.eq(loader.job_valid & ~running & self.segments_ready),
             loader.running.eq(running),
             is_softmax.eq(held.header.operation == Operation.SOFTMAX),
             is_vector.eq(held.header.operation == Operation.VECTOR),
@@ -141,6 +159,22 @@ class Engine(wiring.Component):
             m.d.sync += self.busy.eq(1)
         with m.Elif(loader.ended & ~running & ~loader.job_valid):
             m.d.sync += self.busy.eq(0)
+
+        # What is live stays so between two jobs, while the stream brings the next one.
+        begun = Signal()
+        with m.If(loader.taken):
+            m.d.sync += begun.eq(1)
+        with m.Elif(~self.busy):
+            m.d.sync += begun.eq(0)
+        with m.If(loader.job_valid):
+            m.d.comb += [
+                self.next_used.eq(loader.job.header.used),
+                self.next_live.eq(loader.job.header.live),
+            ]
+        with m.If(running):
+            m.d.comb += self.job_used.eq(held.header.used)
+        with m.If(begun & self.busy):
+            m.d.comb += self.job_live.eq(held.header.live)
 
         # --- front end ----------------------------------------------------------------------------
         front, back = Signal(), Signal()
@@ -189,8 +223,7 @@ class Engine(wiring.Component):
         wiring.connect(m, accumulators.o, drain.i)
 
         # --- activation memory --------------------------------------------------------------------
-        wiring.connect(m, flipped(self.host), memory.host)
-        for b, read in enumerate(memory.reads):
+        for b, read in enumerate(self.memory_reads):
             m.d.comb += read.enable.eq(
                 fetch.banks[b].enable | serial.banks[b].enable | vector.banks[b].enable
             )
@@ -203,11 +236,11 @@ class Engine(wiring.Component):
             for reader in (fetch, serial, vector):
                 m.d.comb += reader.banks[b].data.eq(read.data)
         with m.If(is_vector):
-            wiring.connect(m, vector.write, memory.write)
+            wiring.connect(m, vector.write, flipped(self.memory_write))
         with m.Elif(is_softmax):
-            wiring.connect(m, serial.write, memory.write)
+            wiring.connect(m, serial.write, flipped(self.memory_write))
         with m.Else():
-            wiring.connect(m, drain.write, memory.write)
+            wiring.connect(m, drain.write, flipped(self.memory_write))
         m.d.comb += [
             self.mac_active.eq(entering),
             self.wait_weights.eq(back & tile_missing),
@@ -215,7 +248,6 @@ class Engine(wiring.Component):
         ]
         m.d.sync += [
             Assert(~(self.start & self.busy), "started while busy"),
-            Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
             Assert(~(serial.busy & drain.busy), "two jobs at once"),
             Assert(~(vector.busy & (serial.busy | drain.busy)), "two jobs at once"),
             Assert(~vector.busy | is_vector, "the memory is not the vector unit's"),

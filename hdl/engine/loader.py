@@ -67,6 +67,8 @@ class Loader(wiring.Component):
         The program has ended.
     end, end_valid : Out
         MRAM address behind the program's last word, once a descriptor has told it.
+    wake_mark : Out(7)
+        `Header.wake_mark` of the descriptor read last; 0 before the first.
     job, job_valid : Out
         The descriptor read last, of a job of whichever unit; holds until `taken`.
     taken : In(1)
@@ -95,6 +97,7 @@ class Loader(wiring.Component):
                 "stop": Out(1),
                 "end": Out(address),
                 "end_valid": Out(1),
+                "wake_mark": Out(Header.as_shape()["wake_mark"].shape),
                 "job": Out(AnyDescriptor),
                 "job_valid": Out(1),
                 "taken": In(1),
@@ -165,6 +168,7 @@ class Loader(wiring.Component):
                 with m.If(self.start):
                     m.d.comb += [self.seek.valid.eq(1), self.seek.payload.eq(self.program)]
                     m.d.sync += [self.ended.eq(0), self.end_valid.eq(0), index.eq(0)]
+                    m.d.sync += self.wake_mark.eq(0)
                     m.d.sync += [turn.eq(0), turns_last.eq(0), kept.eq(0)]
                     m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
@@ -180,6 +184,7 @@ class Loader(wiring.Component):
             with m.State("DECODE"):
                 m.d.sync += [group.eq(0), stripe.eq(0), fresh.eq(1)]
                 m.d.sync += [self.end.eq(self.address + header.remaining), self.end_valid.eq(1)]
+                m.d.sync += self.wake_mark.eq(header.wake_mark)
                 held = data.View(AnyDescriptor, raw[: AnyDescriptor.as_shape().size])
                 with m.Switch(header.operation):
                     with m.Case(Operation.JOB, Operation.SOFTMAX):

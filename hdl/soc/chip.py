@@ -1,4 +1,4 @@
-"""The chip as far as it goes: engine, weight cache and MRAM, start to done without a CPU."""
+"""The chip as far as it goes: engine, memories and weight cache, start to done without a CPU."""
 
 from amaranth.hdl import Assert, Module, unsigned
 from amaranth.lib import wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, flipped
 
 from hdl.config import ChipConfig
 from hdl.engine import Engine
-from hdl.engine.memory import HostPort
+from hdl.engine.memory import ActivationMemory, HostPort
 from hdl.mram.cache import WeightCache
 from hdl.mram.macro import MramMacro, MramWriteSignature
 
@@ -14,7 +14,7 @@ __all__ = ["Chip"]
 
 
 class Chip(wiring.Component):
-    """Engine, weight cache and MRAM.
+    """Engine, activation memory, weight cache and MRAM.
 
     Members
     -------
@@ -60,14 +60,20 @@ class Chip(wiring.Component):
         """Connect the blocks."""
         m = Module()
         m.submodules.engine = engine = Engine(self.config)
+        m.submodules.memory = memory = ActivationMemory(self.config)
         m.submodules.cache = cache = WeightCache(self.config)
         m.submodules.mram = mram = MramMacro(self.config)
 
-        wiring.connect(m, cache.mram, mram.read)
         wiring.connect(m, flipped(self.mram_write), mram.write)
         wiring.connect(m, cache.o, engine.words)
-        wiring.connect(m, flipped(self.host), engine.host)
+        for engine_read, read in zip(engine.memory_reads, memory.reads, strict=True):
+            wiring.connect(m, engine_read, read)
+        wiring.connect(m, engine.memory_write, memory.write)
+        wiring.connect(m, flipped(self.host), memory.host)
         m.d.comb += [
+            memory.on.eq(~0),
+            memory.host_ready.eq(1),
+            engine.segments_ready.eq(1),
             engine.start.eq(self.start),
             engine.program.eq(self.program),
             engine.address.eq(cache.address),
@@ -79,6 +85,12 @@ class Chip(wiring.Component):
             cache.end.eq(engine.end),
             cache.end_valid.eq(engine.end_valid),
             cache.clear.eq(self.start),
+            mram.read.power.eq(cache.mram.wake),
+            mram.read.enable.eq(cache.mram.enable),
+            mram.read.address.eq(cache.mram.address),
+            cache.mram.ready.eq(mram.read.ready),
+            cache.mram.data.eq(mram.read.data),
+            cache.mram.valid.eq(mram.read.valid),
             self.busy.eq(engine.busy),
             self.layer_done.eq(engine.layer_done),
             self.mram_reads.eq(cache.reads),
@@ -87,7 +99,8 @@ class Chip(wiring.Component):
             self.wait_weights.eq(engine.wait_weights),
             self.wait_drain.eq(engine.wait_drain),
         ]
-        m.d.sync += Assert(
-            ~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"
-        )
+        m.d.sync += [
+            Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
+            Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
+        ]
         return m
