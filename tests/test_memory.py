@@ -15,7 +15,6 @@ from hdl.engine.memory import ActivationMemory
 from verif.formal import prove
 from verif.sim import simulate
 
-
 ONE = replace(SMALL, name="ONE", activation_segments=1)
 UNEVEN = replace(SMALL, name="UNEVEN", activation_kib=20)
 """1280 words a bank: segments of 512, 512 and 256, and none."""
