@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmsp.clock import CORE_HZ
 from mmsp.description import Port
 from mmsp.references import Comparison
 from mmsp.simulator.simulator import LayerResult, Result
 
 __all__ = ["CORE_HZ", "PIPE_WIDTH", "Report", "make_console"]
 
-CORE_HZ = 50_000_000
-"""Clock at which simulated time is reported."""
 PIPE_WIDTH = 100
 """Columns where there is no terminal."""
 LAYER_COLUMNS, OPERATOR_COLUMNS = 19, 17

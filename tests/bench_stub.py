@@ -6,6 +6,7 @@ from hdl.config import FULL
 from mmsp.bench import Measurement
 from mmsp.references import Comparison
 from mmsp.simulator import RunResult
+from mmsp.simulator.binding import COUNTERS
 from mmsp.simulator.simulator import LayerResult, Result
 
 
@@ -24,7 +25,8 @@ def fake_measurement(network=None, *, mismatches=0, cycles=50_000, model="some.t
         first=RunResult(
             cycles=cycles, mram_reads=10, mram_active_cycles=20, mac_active_cycles=30_000,
             wait_weights_cycles=200, wait_drain_cycles=100, layers=(),
-            samples=np.zeros((0, 6), np.uint64),
+            samples=np.zeros((0, len(COUNTERS)), np.uint64), mram_bank_cycles=20, mram_wakeups=1,
+            corrected=0,
         ),
     )  # fmt: skip
     return Measurement(

@@ -24,34 +24,36 @@ from mmsp.importers.tflite_writer import write_tflite
 from mmsp.inputs import random_batch
 from mmsp.references import Comparison
 from mmsp.report import Report
+from mmsp.simulator.binding import COUNTERS
 from mmsp.simulator.costs import layer_results, layer_spans
-from mmsp.simulator.model import Counters, RunResult
+from mmsp.simulator.results import Counters, RunResult
 from mmsp.simulator.simulator import Result
 from mmsp.zoo import digits_model, held_out_digits, quantize_digits
 
 NASTY = "a<b>&\"'$x$\N{SNOWMAN}\u65e5"
 
 
-def counters(cycles, reads=0, active=0, mac=0, weights=0, drain=0):
+def counters(cycles, reads=0, active=0, mac=0, weights=0, drain=0, banks=0, wakes=0, fixed=0):
     return Counters(
         cycles=cycles, mram_reads=reads, mram_active_cycles=active, mac_active_cycles=mac,
-        wait_weights_cycles=weights, wait_drain_cycles=drain,
+        wait_weights_cycles=weights, wait_drain_cycles=drain, mram_bank_cycles=banks,
+        mram_wakeups=wakes, corrected=fixed,
     )  # fmt: skip
 
 
 def run_of(ends, samples=()):
     """A run whose jobs end with these counters; the last are the run's."""
     table = np.array([list(vars(sample).values()) for sample in samples], np.uint64)
-    return RunResult(**vars(ends[-1]), layers=tuple(ends), samples=table.reshape(-1, 6))
+    return RunResult(**vars(ends[-1]), layers=tuple(ends), samples=table.reshape(-1, len(COUNTERS)))
 
 
 def made_up_report(graph, rng, *, count=1, single=True):
     """A report, image and batch of a run that did not take place."""
     image = read_image(write_image(compile_graph(graph, SMALL)))
     description = image.description
-    ends, at = [], np.zeros(6, int)
+    ends, at = [], np.zeros(len(COUNTERS), int)
     for _ in description.jobs:
-        at = at + rng.integers(10, 500, 6) * [10, 1, 4, 1, 1, 1]
+        at = at + rng.integers(10, 500, len(COUNTERS)) * [10, 1, 4, 1, 1, 1, 4, 1, 1]
         ends.append(counters(*at.tolist()))
     samples = [counters(*(at * n // 40).tolist()) for n in range(1, 40)]
     run = run_of(ends, samples)
@@ -164,7 +166,7 @@ def test_stretches_of_a_run_lose_nothing(count):
     samples = [counters(8 * n, n, 2 * n, 3 * n, 4 * n, 5 * n) for n in range(1, count + 1)]
     end = counters(8 * count + 5, count + 1, 2 * count, 3 * count, 4 * count, 5 * count)
     counts = resample(run_of([end], samples))
-    assert counts[0].tolist() == [0] * 6
+    assert not counts[0].any()
     assert counts[-1].tolist() == list(vars(end).values())
     widths = np.diff(counts[:, 0])
     assert (widths > 0).all()

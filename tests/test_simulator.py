@@ -90,7 +90,8 @@ def test_samples_are_cumulative_counts_at_equal_distances(chip, lengths):
     fetches = 1 + np.cumsum([0, *(n + FETCH_CYCLES for n in lengths[:-1])])
     assert samples[:, 2].tolist() == [(fetches < cycle).sum() for cycle in cycles]
     assert samples[:, 1].tolist() == [(fetches < cycle - 1).sum() for cycle in cycles]
-    assert not samples[:, 3:].any()  # the stub has no such ports
+    assert not samples[:, 3:6].any()  # the stub has no such ports
+    assert (samples[:, 6] == samples[:, 2]).all()  # one bank is all there is
 
 
 def test_timeout_names_address_cycles_and_jobs(chip):
@@ -115,7 +116,7 @@ def test_assertion_becomes_an_exception(chip):
 
 def test_error_port_becomes_an_exception(chip):
     chip.program(words(job(10, error=True, last=True)))
-    with pytest.raises(SimulationError, match="the chip reported an error in cycle 12"):
+    with pytest.raises(SimulationError, match="the chip reported an error in cycle 12, and ended"):
         chip.run()
 
 

@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-FAILURES = ("SimulationError", "BuildError")
+FAILURES = ("SimulationError", "ChipError", "BuildError")
 """Exceptions of `mmsp.simulator` whose message is for the user; not imported just to be caught."""
 
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from mmsp.html.figures import colour, new_figure, to_svg
 from mmsp.html.page import legend
+from mmsp.simulator.binding import COUNTERS
 from mmsp.simulator.costs import Span
-from mmsp.simulator.model import RunResult
+from mmsp.simulator.results import RunResult
 
 __all__ = ["KINDS", "activity_figure", "activity_legend", "mram_legend", "resample", "shares"]
 
@@ -56,8 +57,7 @@ def resample(run: RunResult) -> NDArray[np.float64]:
 
     Columns are those of `RunResult.samples`.  The last stretch is shorter than the others.
     """
-    last = [run.cycles, run.mram_reads, run.mram_active_cycles, run.mac_active_cycles,
-            run.wait_weights_cycles, run.wait_drain_cycles]  # fmt: skip
+    last = [getattr(run, name) for name in COUNTERS]
     step = max(-(-(len(run.samples) + 1) // MOST_BINS), 1)
     rows = [row for row in run.samples[step - 1 :: step].tolist() if row[CYCLES] < run.cycles]
     return np.array([[0] * len(last), *rows, last], float)

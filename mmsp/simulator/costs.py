@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
 from mmsp.description import Description
-from mmsp.simulator.model import Counters, RunResult
+from mmsp.simulator.results import Counters, RunResult
 
 __all__ = ["LayerResult", "Span", "layer_results", "layer_spans"]
 

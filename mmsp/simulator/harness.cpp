@@ -4,21 +4,18 @@
 // `tick`, a rising edge, and outputs show the cycle that begins there.  Functions return a Status;
 // `harness_message` explains it.
 
+#include <bit>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "Vchip.h"
+#include "clocks.h"
 #include "output.h"
-#include "verilated.h"
-#if VM_TRACE
-#include "verilated_fst_c.h"
-#endif
+#include "ports.h"
+#include "power_log.h"
 
 namespace {
 
@@ -26,92 +23,59 @@ enum Status : int { OK = 0, RUNNING = 1, STOPPED = 2, ERROR_PORT = 3 };
 
 constexpr uint64_t shortest_period = 8;  // cycles between samples, doubled when they are
 constexpr size_t most_samples = 2048;
-constexpr uint64_t half_period_ns = 10;  // 50 MHz; only the time axis of waveforms sees it
+constexpr int host_cycles = 100'000;    // until the activation memory has power
+constexpr int abort_cycles = 10'000;    // from an error until the chip is idle
+constexpr int settle_cycles = 100'000;  // until a new policy has switched all it switches
 
 thread_local std::string output;  // what the design printed since the current call began
 
-// Verilator's spelling of Amaranth's `port__member`.
-#define MEMBER(port, member) port##___05F##member
-
 // Counts since start: at the end of a job, of a sampling period or of the run.  Mirrored by
-// `Counters` in model.py.
+// `Counters` in results.py.
 struct Counters {
     uint64_t cycles, mram_reads, mram_active, mac_active, wait_weights, wait_drain;
+    uint64_t mram_bank, mram_wakeups, corrected;
 };
 
-// Ports that a chip may lack read as 0.
-#define OPTIONAL_PORT(port)                                           \
-    template <typename Top>                                           \
-    uint64_t port##_of(const Top& top) {                              \
-        if constexpr (requires { top.port; }) return uint64_t(top.port); \
-        else return 0;                                                \
-    }
-OPTIONAL_PORT(error)
-OPTIONAL_PORT(mram_active)
-OPTIONAL_PORT(mac_active)
-OPTIONAL_PORT(wait_weights)
-OPTIONAL_PORT(wait_drain)
+// What ended a run early.  Mirrored in binding.py.
+struct ErrorReport {
+    uint64_t cycle, kind, address;
+};
 
-// Ports of up to 64 bits are integers, wider ones arrays of 32-bit words, least significant first.
-// On the little-endian machines we run on, all of them are the bytes of the value in order.
-template <typename Port>
-void set_bytes(Port& port, const uint8_t* bytes) {
-    std::memcpy(&port, bytes, sizeof(port));
-}
-
-template <typename Port>
-void get_bytes(const Port& port, uint8_t* bytes) {
-    std::memcpy(bytes, &port, sizeof(port));
-}
-
-class Harness {
+class Harness : public Clocks {
 public:
-    explicit Harness(const char* waves) {
-        context.fatalOnError(false);  // a failed assertion sets gotFinish and does not exit
-        Verilated::threadContextp(&context);
-#if VM_TRACE
-        if (waves) {
-            context.traceEverOn(true);
-            context.timeunit(-9);
-            context.timeprecision(-9);
-            trace = std::make_unique<VerilatedFstC>();
-        }
-#endif
-        top = std::make_unique<Vchip>(&context);
-#if VM_TRACE
-        if (waves) {
-            top->trace(trace.get(), 99);
-            trace->open(waves);
-            if (!trace->isOpen()) throw std::runtime_error("cannot write the waveform");
-        }
-#else
-        (void)waves;
-#endif
-        top->clk = 0;
-        top->eval();
+    explicit Harness(const char* waves) : Clocks(waves) {}
+
+    // Before anything else: core cycles in a period of the always-on clock, power domains, and
+    // cycles without a change after which a new policy counts as settled.
+    void configure(uint32_t ratio, uint32_t domain_count, uint32_t quiet) {
+        aon_ratio = ratio;
+        domains = domain_count;
+        quiet_cycles = quiet;
     }
 
-    ~Harness() {
-        Verilated::threadContextp(&context);
-#if VM_TRACE
-        if (trace) trace->close();
-#endif
-        top->final();
-    }
-
-    void reset() {
-        top->start = 0;
-        top->rst = 1;
-        tick();
-        top->rst = 0;
-        tick();
+    // What the next runs are told: a gating policy, and segments of the activation memory.
+    void set_policy(uint32_t gating, uint32_t footprint, uint32_t held) {
+        set_gating(*top, gating);
+        set_footprint(*top, footprint);
+        set_held(*top, held);
+        if constexpr (!has_gating<Vchip>) return;
+        PowerWord before = power_state_of(*top);
+        uint32_t quiet = 0;
+        for (int i = 0; i < settle_cycles && quiet < quiet_cycles; ++i) {
+            tick();
+            if (context.gotFinish()) return;
+            const PowerWord now = power_state_of(*top);
+            quiet = now == before ? quiet + 1 : 0;
+            before = now;
+        }
+        if (quiet < quiet_cycles) throw std::runtime_error("power domains do not come to rest");
     }
 
     void program(uint32_t address, const uint8_t* words, size_t count) {
         top->MEMBER(mram_write, enable) = 1;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->MEMBER(mram_write, address) = address + i;
-            set_bytes(top->MEMBER(mram_write, data), words + i * sizeof_word());
+            set_bytes(top->MEMBER(mram_write, data), words + i * word_bytes(), word_bytes());
             tick();
         }
         top->MEMBER(mram_write, enable) = 0;
@@ -120,6 +84,7 @@ public:
 
     void write(const uint32_t* banks, const uint32_t* addresses, const uint8_t* data,
                size_t count) {
+        open();
         top->MEMBER(host, enable) = 1;
         top->MEMBER(host, write) = 1;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
@@ -130,10 +95,11 @@ public:
         }
         top->MEMBER(host, enable) = 0;
         top->MEMBER(host, write) = 0;
-        tick();
+        close();
     }
 
     void read(const uint32_t* banks, const uint32_t* addresses, uint8_t* data, size_t count) {
+        open();
         top->MEMBER(host, enable) = 1;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->MEMBER(host, bank) = banks[i];
@@ -144,10 +110,12 @@ public:
         top->MEMBER(host, enable) = 0;
         tick();
         if (count > 0) get_bytes(top->MEMBER(host, q), data + (count - 1) * sizeof_row());
+        close();
     }
 
     void begin(uint32_t address) {
         counters = {};
+        error = {};
         jobs.clear();
         samples.clear();
         sample_period = next_sample = shortest_period;
@@ -155,6 +123,8 @@ public:
         top->start = 1;
         tick();
         top->start = 0;
+        power.begin(power_state_of(*top), domains);
+        banks_before = banks_powered();
         count_cycle();
         tick();
         if (!top->busy) throw std::runtime_error("the chip did not become busy after start");
@@ -163,37 +133,92 @@ public:
     // At most `budget` more cycles of a begun run.
     Status advance(uint64_t budget) {
         while (top->busy) {
+            if (error_of(*top)) return abort();
             if (budget-- == 0) return RUNNING;
-            if (error_of(*top)) return ERROR_PORT;
+            if (!core_runs()) throw std::runtime_error("the core clock stopped in a run");
             count_cycle();
             tick();
             if (context.gotFinish()) return STOPPED;
         }
-        counters.mram_reads = top->mram_reads;
-        return OK;
+        finish();
+        return error_of(*top) ? abort() : OK;
     }
 
-    static constexpr size_t sizeof_word() { return sizeof(Vchip::MEMBER(mram_write, data)); }
+    // Bytes of an MRAM word: 16 of data, or the 18 of a code word in a port of 144 bits.
+    static constexpr size_t word_bytes() {
+        return sizeof(Vchip::MEMBER(mram_write, data)) == 16 ? 16 : 18;
+    }
     static constexpr size_t sizeof_row() { return sizeof(Vchip::MEMBER(host, data)); }
 
-    VerilatedContext context;
     Counters counters = {};
+    ErrorReport error = {};
+    PowerLog power;
     std::vector<Counters> jobs;
     std::vector<Counters> samples;  // one every `sample_period` cycles
     uint64_t sample_period = shortest_period;
     std::string message;
-    std::unique_ptr<Vchip> top;
 
 private:
+    // The host's access to the activation memory, which may have to be switched on.
+    void open() {
+        if constexpr (!has_host_ready<Vchip>) return;
+        open_host(*top, 1);
+        for (int i = 0; i < host_cycles && !context.gotFinish(); ++i) {
+            tick();
+            if (host_ready_of(*top)) return;
+        }
+        throw std::runtime_error("the activation memory was not ready for the host after " +
+                                 std::to_string(host_cycles) + " cycles");
+    }
+
+    void close() {
+        open_host(*top, 0);
+        tick();
+    }
+
+    // The chip has reported an error, and aborts the run.
+    Status abort() {
+        error = {counters.cycles, error_kind_of(*top), error_address_of(*top)};
+        finish();
+        for (int i = 0; top->busy; ++i) {
+            if (i == abort_cycles) throw std::runtime_error("the chip stays busy after an error");
+            tick();
+            if (context.gotFinish()) return STOPPED;
+        }
+        return ERROR_PORT;
+    }
+
+    // Counts of which the chip keeps the totals itself.
+    void read_totals() {
+        counters.mram_reads = top->mram_reads;
+        counters.corrected = corrected_of(*top);
+    }
+
+    void finish() {
+        read_totals();
+        power.finish(counters.cycles);
+    }
+
+    // MRAM banks that take current, a bit each; of a chip that does not tell them apart, one bit.
+    uint64_t banks_powered() const {
+        if constexpr (has_banks<Vchip>) return banks_powered_of(*top);
+        else return mram_active_of(*top);
+    }
+
     // The cycle that the outputs show now.
     void count_cycle() {
+        power.observe(counters.cycles, power_state_of(*top));
+        const uint64_t banks = banks_powered();
         ++counters.cycles;
-        counters.mram_active += mram_active_of(*top);
+        counters.mram_active += banks != 0;
+        counters.mram_bank += std::popcount(banks);
+        counters.mram_wakeups += std::popcount(banks & ~banks_before);
+        banks_before = banks;
         counters.mac_active += mac_active_of(*top);
         counters.wait_weights += wait_weights_of(*top);
         counters.wait_drain += wait_drain_of(*top);
         if (top->layer_done) {
-            counters.mram_reads = top->mram_reads;
+            read_totals();
             jobs.push_back(counters);
         }
         if (counters.cycles == next_sample) sample();
@@ -201,7 +226,7 @@ private:
 
     // When there are too many, every other one goes: counts are cumulative, so nothing is lost.
     void sample() {
-        counters.mram_reads = top->mram_reads;
+        read_totals();
         samples.push_back(counters);
         if (samples.size() == most_samples) {
             for (size_t i = 0; i < most_samples / 2; ++i) samples[i] = samples[2 * i + 1];
@@ -212,31 +237,9 @@ private:
     }
 
     uint64_t next_sample = shortest_period;
+    uint64_t banks_before = 0;
+    uint32_t domains = 0, quiet_cycles = 0;
 
-    // One rising edge.  In waveforms, inputs change with the falling edge before it.
-    void tick() {
-#if VM_TRACE
-        record();
-#endif
-        top->clk = 1;
-        top->eval();
-#if VM_TRACE
-        record();
-#endif
-        top->clk = 0;
-        top->eval();
-    }
-
-#if VM_TRACE
-    void record() {
-        if (!trace) return;
-        top->eval();
-        trace->dump(context.time());
-        context.timeInc(half_period_ns);
-    }
-
-    std::unique_ptr<VerilatedFstC> trace;
-#endif
 };
 
 // Runs `body` on `harness`; whatever stops the design becomes STOPPED and a message.
@@ -288,6 +291,29 @@ void harness_close(Harness* harness) { delete harness; }
 // Bytes of an activation word.
 int harness_row_bytes(Harness*) { return Harness::sizeof_row(); }
 
+// Bytes of a word that `harness_program` takes.
+int harness_word_bytes(Harness*) { return Harness::word_bytes(); }
+
+void harness_configure(Harness* harness, uint32_t aon_ratio, uint32_t domains, uint32_t quiet) {
+    harness->configure(aon_ratio, domains, quiet);
+}
+
+int harness_enter(Harness* harness, uint32_t mode) {
+    return guarded(harness, [&] { return harness->enter(mode), OK; });
+}
+
+int harness_wake(Harness* harness, uint32_t sources) {
+    return guarded(harness, [&] { return set_wake(*harness->top, sources), OK; });
+}
+
+int harness_wait(Harness* harness, uint32_t periods) {
+    return guarded(harness, [&] { return harness->wait(periods), OK; });
+}
+
+int harness_policy(Harness* harness, uint32_t gating, uint32_t footprint, uint32_t held) {
+    return guarded(harness, [&] { return harness->set_policy(gating, footprint, held), OK; });
+}
+
 int harness_reset(Harness* harness) {
     return guarded(harness, [&] { return harness->reset(), OK; });
 }
@@ -318,6 +344,12 @@ const Counters* harness_counters(Harness* harness) { return &harness->counters; 
 const Counters* harness_jobs(Harness* harness) { return harness->jobs.data(); }
 size_t harness_job_count(Harness* harness) { return harness->jobs.size(); }
 const Counters* harness_samples(Harness* harness) { return harness->samples.data(); }
+const ErrorReport* harness_error(Harness* harness) { return &harness->error; }
+const PowerEvent* harness_power_events(Harness* harness) { return harness->power.events.data(); }
+size_t harness_power_event_count(Harness* harness) { return harness->power.events.size(); }
+uint64_t harness_power_dropped(Harness* harness) { return harness->power.dropped; }
+const DomainCounts* harness_domains(Harness* harness) { return harness->power.counts.data(); }
+int harness_mode(Harness* harness) { return mode_of(*harness->top); }
 size_t harness_sample_count(Harness* harness) { return harness->samples.size(); }
 const char* harness_message(Harness* harness) { return harness->message.c_str(); }
 

@@ -2,26 +2,47 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from amaranth.lib.wiring import Component
 from numpy.typing import ArrayLike, NDArray
 
-from hdl.config import ACT_BANKS, MRAM_WORD_BYTES, ChipConfig
+from hdl.config import ACT_BANKS, ChipConfig
+from hdl.power.domains import Gating, Mode, power_domains
+from mmsp.clock import AON_HZ, CORE_HZ
 from mmsp.errors import InputError
-from mmsp.simulator.binding import ERROR_PORT, RUNNING, STOPPED, counts, load, table
+from mmsp.simulator.binding import ERROR_PORT, RUNNING, STOPPED, load
 from mmsp.simulator.build import library
+from mmsp.simulator.mram_contents import MramContents, as_words
+from mmsp.simulator.results import (
+    ChipError,
+    RunResult,
+    SimulationError,
+    read_result,
+)
 
-__all__ = ["MAX_CYCLES", "ChipModel", "Counters", "RunResult", "SimulationError"]
+__all__ = [
+    "AON_RATIO",
+    "MAX_CYCLES",
+    "ChipError",
+    "ChipModel",
+    "RunResult",
+    "SimulationError",
+]
 
 MAX_CYCLES = 100_000_000
 """Default limit of a run: two seconds at 50 MHz, several times the largest network we know."""
 
 SLICE_CYCLES = 200_000
 """Cycles between two looks at the keyboard and the progress bar, well under a second."""
+
+AON_RATIO = round(CORE_HZ / AON_HZ)
+"""Core cycles in a period of the always-on clock."""
+
+SETTLE_SLACK = 128
+"""Cycles that a sequencer needs at most, besides the wake-up of an MRAM bank."""
 
 # Verilator's words after those of a failed `Assert`, and its own sentence about the stop.
 # Outside the chip are the testbench and its registers (top.py), which are left away.
@@ -30,43 +51,10 @@ ASSERTION = re.compile(
 )
 
 
-class SimulationError(RuntimeError):
-    """The design stopped, or did not end in time; the message says which and at what cycle."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counters:
-    """Counts since the cycle in which ``start`` was high, that cycle included.
-
-    A count that the chip has no port for is 0.
-    """
-
-    cycles: int
-    mram_reads: int  # 16-byte words
-    mram_active_cycles: int  # the macro is awake
-    mac_active_cycles: int  # the multiplier array computes
-    wait_weights_cycles: int  # the engine waits for the MRAM
-    wait_drain_cycles: int  # the engine waits for the post-processing
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult(Counters):
-    """A whole run: up to the first cycle, not counted, in which ``busy`` is low again."""
-
-    layers: tuple[Counters, ...]
-    """Counts at the end of each job of the program, its last cycle included: cumulative."""
-    samples: NDArray[np.uint64] = field(compare=False, repr=False)
-    """Counts at equal distances of 8 cycles or a power of two times that, fewer than 2048 rows:
-    cumulative, columns in the order of `Counters`.  What is left of the run follows the last."""
-
-    @property
-    def layer_cycles(self) -> list[int]:
-        """Cycle counts at the end of each job, cumulative."""
-        return [layer.cycles for layer in self.layers]
-
-
 class ChipModel:
-    """A chip after reset, with zeroed memories.
+    """A chip after reset, in mode INFER, with zeroed memories.
+
+    Zeros are no code words: an MRAM with check bits must be programmed before it is read.
 
     Building the simulator takes about a minute for a new design, and nothing after that.  Use it as
     a context manager, or `close` it, to complete a waveform.
@@ -79,6 +67,8 @@ class ChipModel:
         An ``.fst`` file to record everything to.  Slow: for thousands of cycles, not millions.
     design : callable, optional
         Makes another component with the ports of `hdl.soc.chip.Chip`, to take its place.
+    aon_ratio : int
+        Core cycles in a period of the always-on clock.
 
     Raises
     ------
@@ -94,9 +84,13 @@ class ChipModel:
         waves: Path | str | None = None,
         *,
         design: Callable[[], Component] | None = None,
+        aon_ratio: int = AON_RATIO,
     ):
-        self.config = config
         self.handle = None
+        if aon_ratio < 1:
+            raise ValueError(f"aon_ratio must be at least 1, not {aon_ratio}")
+        self.config = config
+        self.domains = [domain.name for domain in power_domains(config)]
         self.stopped = ""  # why nothing more can be simulated
         if waves is not None:
             try:
@@ -108,6 +102,13 @@ class ChipModel:
         if not self.handle:
             raise SimulationError("the design cannot be set up")
         assert self.library.harness_row_bytes(self.handle) == config.rows, "another chip's library"
+        self.library.harness_configure(
+            self.handle, aon_ratio, len(self.domains), config.mram_wakeup + SETTLE_SLACK
+        )
+        word_bytes = self.library.harness_word_bytes(self.handle)
+        self.contents = MramContents(config.mram_words, word_bytes)
+        every_segment = (1 << config.activation_segments) - 1
+        self.policy = Gating.PER_BURST, every_segment, every_segment
         self.reset()
 
     def __enter__(self) -> "ChipModel":
@@ -126,11 +127,67 @@ class ChipModel:
             self.handle = None
 
     def reset(self) -> None:
-        """Apply reset for one cycle.  Memories keep their contents."""
+        """Apply reset for one cycle, and go to mode INFER.  Memories keep their contents."""
         self.call("reset")
+        self.enter(Mode.INFER)
+        self.apply(self.policy)
+
+    def enter(self, mode: Mode) -> None:
+        """Ask for a power mode, and wait until it is reached.
+
+        Raises
+        ------
+        SimulationError
+            When it is not reached in 4096 periods of the always-on clock.
+        """
+        self.call("enter", mode.value)
+
+    @property
+    def mode(self) -> Mode:
+        """The power mode, SLEEP for a chip that has none."""
+        return Mode(self.library.harness_mode(self.handle))
+
+    def wake(self, sources: int) -> None:
+        """Set the inputs of the wake sources, a bit each in the order of `WakeSource`."""
+        self.call("wake", sources)
+
+    def wait(self, periods: int) -> None:
+        """Let periods of the always-on clock pass."""
+        self.call("wait", periods)
+
+    def set_policy(
+        self,
+        gating: Gating = Gating.PER_BURST,
+        footprint: int | None = None,
+        held: int | None = None,
+    ) -> None:
+        """Tell the chip when to switch memories, and wait until it has switched what it can.
+
+        Parameters
+        ----------
+        gating : Gating
+            The policy, per burst at first.
+        footprint, held : int, optional
+            Activation segments that the network uses at all, and those that the host may access
+            and that keep their contents between runs; a bit each, by default all.
+        """
+        every_segment = (1 << self.config.activation_segments) - 1
+        policy = (
+            gating,
+            every_segment if footprint is None else footprint & every_segment,
+            every_segment if held is None else held & every_segment,
+        )
+        if policy != self.policy:
+            self.apply(policy)
+            self.policy = policy
+
+    def apply(self, policy: tuple[Gating, int, int]) -> None:
+        """Set the inputs of `set_policy`."""
+        gating, footprint, held = policy
+        self.call("policy", gating.value, footprint, held)
 
     def program(self, words: NDArray[np.uint64] | bytes, address: int = 0) -> None:
-        """Write the MRAM through the programming port.
+        """Write the MRAM through the programming port, with check bits if the chip has them.
 
         Parameters
         ----------
@@ -139,23 +196,33 @@ class ChipModel:
         address : int
             Word address of the first.
         """
-        if isinstance(words, (bytes, bytearray, memoryview)):
-            data = np.frombuffer(words, np.uint8)
-        elif words.dtype == np.uint64 and words.shape[1:] == (2,):
-            data = np.ascontiguousarray(words).view(np.uint8).reshape(-1)
-        else:
-            raise ValueError(
-                f"words must be uint64 of shape (n, 2), not {words.dtype} of shape {words.shape}"
-            )
-        count, rest = divmod(data.size, MRAM_WORD_BYTES)
-        if rest:
-            raise ValueError(f"words must be whole MRAM words of 16 bytes, not {data.size} bytes")
-        if address < 0 or address + count > self.config.mram_words:
-            raise ValueError(
-                f"{count} words at address {address} do not fit the {self.config.mram_words} words "
-                "of the MRAM"
-            )
-        self.call("program", address, data.ctypes.data, count)
+        self.program_codes(self.contents.encode(as_words(words)), address)
+
+    def program_codes(self, codes: NDArray[np.uint8], address: int = 0) -> None:
+        """Write stored words as they are, right or wrong.
+
+        Parameters
+        ----------
+        codes : ndarray of uint8, shape (n, 18)
+            Words of `models.mram.secded.encode`; (n, 16) for a chip without check bits.
+        address : int
+            Word address of the first.
+        """
+        stored = self.contents.put(codes, address)
+        self.call("program", address, stored.ctypes.data, len(stored))
+
+    def flip(self, address: int, bits: Iterable[int] = ()) -> None:
+        """Invert stored bits of a word as it was programmed: none of them restores it.
+
+        Parameters
+        ----------
+        address : int
+            Word address.
+        bits : iterable of int
+            Bits of the stored word, 0 to 143.
+        """
+        word = self.contents.flipped(address, bits)
+        self.call("program", address, word.ctypes.data, 1)
 
     def write_activations(
         self, bank: ArrayLike, address: ArrayLike, data: NDArray[np.uint8]
@@ -221,9 +288,11 @@ class ChipModel:
 
         Raises
         ------
+        ChipError
+            When the chip has ended the run with an error.
         SimulationError
-            After ``max_cycles``; call `reset` before the next run.  If an assertion in the design
-            failed or its ``error`` port went high; nothing more can be simulated then.
+            After ``max_cycles``; call `reset` before the next run.  When an assertion in the design
+            has failed; nothing more can be simulated then.
         """
         if address not in range(self.config.mram_words):
             raise ValueError(f"address must be in 0..{self.config.mram_words - 1}, not {address}")
@@ -237,16 +306,7 @@ class ChipModel:
                     f"the program at MRAM word {address} has not ended after {self.cycles} cycles "
                     f"and {jobs} jobs"
                 )
-        jobs = self.library.harness_jobs(self.handle)
-        layers = tuple(
-            Counters(**counts(jobs[i])) for i in range(self.library.harness_job_count(self.handle))
-        )
-        samples = self.library.harness_samples(self.handle)
-        return RunResult(
-            **counts(self.library.harness_counters(self.handle).contents),
-            layers=layers,
-            samples=table(samples, self.library.harness_sample_count(self.handle)),
-        )
+        return read_result(self.library, self.handle, self.domains)
 
     @property
     def cycles(self) -> int:
@@ -279,15 +339,16 @@ class ChipModel:
         if self.stopped:
             raise SimulationError(f"the simulation has stopped before: {self.stopped}")
         status = getattr(self.library, f"harness_{function}")(self.handle, *arguments)
-        if status in (STOPPED, ERROR_PORT):
-            self.stopped = self.reason(status)
+        if status == STOPPED:
+            self.stopped = self.reason()
             raise SimulationError(self.stopped)
+        if status == ERROR_PORT:
+            error = self.library.harness_error(self.handle).contents
+            raise ChipError(error.cycle, error.kind, error.address)
         return status
 
-    def reason(self, status: int) -> str:
+    def reason(self) -> str:
         """One sentence about why the design stopped; cycle 0 is the one with ``start``."""
-        if status == ERROR_PORT:
-            return f"the chip reported an error in cycle {self.cycles}"
         message = self.library.harness_message(self.handle).decode()
         if match := ASSERTION.match(message):
             return f"assertion failed in {match[2]} in cycle {self.cycles}: {match[1]}"

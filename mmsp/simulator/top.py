@@ -4,15 +4,20 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetS
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, Flow
 
-__all__ = ["RegisteredInputs"]
+__all__ = ["AON_INPUTS", "RegisteredInputs"]
+
+AON_INPUTS = ("mode_request", "wake")
+"""Ports of the chip that its always-on clock samples: they work while the core clock stands."""
 
 
 class RegisteredInputs(wiring.Component):
-    """``component`` with the same ports, whose inputs and reset arrive a cycle later.
+    """``component`` with the same ports, whose inputs and resets arrive a cycle later.
 
     Verilator evaluates all logic that depends on an input at both edges of the clock, in case the
     input has changed; the next state of every register depends on the reset.  For the FULL chip
     that was half of the time.  Logic behind registers is evaluated once a cycle.
+
+    Inputs are registered on the core clock, `AON_INPUTS` on the clock ``aon``, if there are any.
     """
 
     def __init__(self, component: Component):
@@ -22,12 +27,18 @@ class RegisteredInputs(wiring.Component):
     def elaborate(self, platform):
         """Connect outputs directly and inputs through registers, themselves without reset."""
         m = Module()
-        m.domains += ClockDomain("inner", local=True)
-        reset = Signal(reset_less=True)
-        m.d.sync += reset.eq(ResetSignal())
-        m.d.comb += [ClockSignal("inner").eq(ClockSignal()), ResetSignal("inner").eq(reset)]
+        clocks = ["sync"]
+        if any(name in self.signature.members for name in AON_INPUTS):
+            clocks.append("aon")
+        for clock in clocks:
+            inner = f"inner_{clock}"
+            m.domains += ClockDomain(inner, local=True)
+            reset = Signal(reset_less=True, name=f"reset_{clock}")
+            m.d[clock] += reset.eq(ResetSignal(clock))
+            m.d.comb += [ClockSignal(inner).eq(ClockSignal(clock)), ResetSignal(inner).eq(reset)]
 
-        m.submodules.chip = DomainRenamer("inner")(self.component)
+        renamed = {clock: f"inner_{clock}" for clock in clocks}
+        m.submodules.chip = DomainRenamer(renamed)(self.component)
         for (path, member, outside), (_, _, inside) in zip(
             self.signature.flatten(self),
             self.component.signature.flatten(self.component),
@@ -35,7 +46,7 @@ class RegisteredInputs(wiring.Component):
         ):
             if member.flow == Flow.In:
                 register = Signal.like(outside, name="__".join(map(str, path)), reset_less=True)
-                m.d.sync += register.eq(outside)
+                m.d["aon" if path[0] in AON_INPUTS else "sync"] += register.eq(outside)
                 m.d.comb += inside.eq(register)
             else:
                 m.d.comb += outside.eq(inside)
