@@ -12,6 +12,7 @@ __all__ = [
     "BankAccess",
     "BankMacro",
     "FactoryWrite",
+    "ReadError",
     "ReadStream",
     "WordOperation",
     "WordPort",
@@ -23,6 +24,16 @@ MRAM_WORD_BITS = 8 * MRAM_WORD_BYTES
 MRAM_CODE_BITS = MRAM_WORD_BITS // 64 * 72
 """Stored bits of a word: a (72, 64) code word for each 64 data bits, the first one lowest.  Data is
 in bits 0..63 of a code word, check bits in 64..71."""
+
+
+class ReadError(enum.Enum, shape=unsigned(2)):
+    """Why a word of the program cannot be had."""
+
+    NONE = 0
+    UNCORRECTABLE = 1
+    """It has more errors than can be corrected."""
+    NO_WAKE = 2
+    """Its bank did not wake up."""
 
 
 class ReadStream(wiring.Signature):
