@@ -10,7 +10,7 @@ SLOW := sim or formal or fpga
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test lint check campaign fuzz fpga-check fpga-place retrain format clean distclean
+.PHONY: help setup sim test lint check campaign fuzz fpga-check fpga-place upf retrain format clean distclean
 
 help:        ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ fpga-check: $(STAMP)    ## Synthesis for the ECP5: does it fit, and its budgets 
 fpga-place: $(STAMP)    ## The engine alone, placed and routed for the ECP5 (an hour)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fpga]'
 	@$(BIN)/python -m fpga.place
+
+upf: $(STAMP)           ## Power domains as IEEE 1801, in build/upf (CONFIG=FULL; 2 seconds)
+	@$(BIN)/python -m hdl.power.upf $(addprefix --config ,$(CONFIG))
 
 retrain: $(STAMP)       ## Train the digit network of the demo again (20 seconds)
 	$(BIN)/python -m mmsp.zoo.train_digits
