@@ -198,7 +198,11 @@ def check_domain(intent: Intent, d: PowerDomain) -> Iterator[str]:
     if d.level is Level.ALWAYS_ON:
         if elements != ["."] or power["power"] != "VDD" or switches or isolations or retentions:
             yield "is always on"
-        if set(intent.states.get("PD_aon", ())) != {"ON"}:
+        states = intent.states.get("PD_aon", {})
+        if list(states) != ["ON"] or [
+            names_in(states["ON"]) <= {"SS_aon"} and evaluate(states["ON"], {"SS_aon": value})
+            for value in ("ON", "")
+        ] != [True, False]:
             yield "states"
         return
     where = place(d)
