@@ -214,7 +214,7 @@ def test_too_large(program, monkeypatch):
         (lambda v: v.pop("held"), "description has no field 'held'"),
         (lambda v: v.update(footprint=16), r"footprint in the image is 16, not one of 0\.\.15"),
         (lambda v: v.update(footprint=0), "footprint in the image has segments 0b0, and a tensor"),
-        (lambda v: v.update(held=2), "held in the image has segments 0b10, and a tensor lies in 0b1"),
+        (lambda v: v.update(held=2), "held in the image has segments 0b10, and a tensor"),
         (lambda v: v.update(held=3), "the image holds segments 0b11 and uses only 0b1"),
     ],
 )  # fmt: skip

@@ -28,8 +28,14 @@ from mmsp.compiler.lower.weights import weight_words
 
 __all__ = ["Timeline", "consumption", "wake_cycles", "wake_marks"]
 
-SEQUENCER_CYCLES = 8
-"""Cycles beside the bank's own that power sequencer, controller and ring take to begin a burst."""
+RING_CYCLES = 3
+"""From the ring's decision to `wake`, and from a word's arrival to its offer: docs/mram.md."""
+
+SEQUENCER_CYCLES = 7
+"""From `wake` to `ready`, beside the macro's own time: `hdl.power.sequencer.Sequencer`."""
+
+RAMP_CYCLES = 8
+"""A segment of the activation memory that is just being switched on is let through first."""
 
 MOST_TURNS = 3
 """Turns of a loop that are followed: the later ones are like the last of them."""
@@ -88,8 +94,9 @@ class Timeline:
 
 
 def wake_cycles(config: ChipConfig) -> int:
-    """Cycles from the decision to wake to the first word of the burst."""
-    return config.mram_wakeup + config.mram_latency + SEQUENCER_CYCLES
+    """Cycles from the decision to wake to the first word of the burst, at most."""
+    around = RING_CYCLES + SEQUENCER_CYCLES + RAMP_CYCLES
+    return config.mram_wakeup + config.mram_latency + around
 
 
 def wake_marks(jobs: Sequence[Job], config: ChipConfig) -> list[int]:
