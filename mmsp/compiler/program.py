@@ -17,7 +17,13 @@ from mmsp.compiler.lower.tiled import lower_tiled
 from mmsp.compiler.memory_plan import MemoryPlan, best_plan, plan_memory
 from mmsp.compiler.narrowing import narrow_weights
 from mmsp.compiler.placement import Placement
-from mmsp.compiler.power import assign_segments, footprint, live_segments, wake_marks
+from mmsp.compiler.power import (
+    assign_segments,
+    footprint,
+    live_in_step,
+    live_segments,
+    wake_marks,
+)
 from mmsp.compiler.simplify import Simplified, simplify
 from mmsp.compiler.tiling import tile
 from mmsp.errors import InputError
@@ -71,7 +77,7 @@ def compile_graph(graph: Graph, config: ChipConfig, *, weight_bits: int | None =
     for step, (index, layer) in enumerate(simplified.layers):
         made = lower_step(layer, index, simplified, plan, config)
         jobs.extend(made)
-        live.extend([live_segments(plan, step, config)] * len(made))
+        live.extend(live_in_step(made, plan, step, config))
     assign_segments(jobs, live, config)
     at_end = live_segments(plan, len(simplified.layers), config)
     words, offsets = encode_program(graph.name, jobs, layers, config, at_end)

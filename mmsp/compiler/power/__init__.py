@@ -4,6 +4,7 @@ from mmsp.compiler.power.reach import Reach, find_reach, job_segments
 from mmsp.compiler.power.segments import (
     assign_segments,
     footprint,
+    live_in_step,
     live_segments,
     loop_turns,
     placement_segments,
@@ -16,6 +17,7 @@ __all__ = [
     "find_reach",
     "footprint",
     "job_segments",
+    "live_in_step",
     "live_segments",
     "loop_turns",
     "placement_segments",

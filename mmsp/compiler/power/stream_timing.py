@@ -67,14 +67,17 @@ class Timeline:
     for two."""
     mark: int = 0
     """Job whose descriptor was read last."""
-    runs: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """First cycle, words, cycles from one to the next, job."""
+    address: int = 0
+    """Of the next word, counted from the first one that is followed."""
+    runs: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    """First cycle, words, cycles from one to the next, job, address of the first word."""
 
     def take(self, words: int, not_before: int = 0, spacing: int = 1) -> None:
         """Take words of the stream."""
         start = max(self.now, not_before)
         if words:
-            self.runs.append((start, words, spacing, self.mark))
+            self.runs.append((start, words, spacing, self.mark, self.address))
+        self.address += words
         self.now = start + words * spacing
 
     def skip(self, cycles: int) -> None:
@@ -84,13 +87,13 @@ class Timeline:
         self.shadow += cycles
         self.begun += cycles
 
-    def words(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cycle in which each word is taken, in order, and the job whose mark counts then."""
-        runs = np.array(self.runs, np.int64).reshape(-1, 4)
+    def words(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Of each word that is taken, in order: cycle, job whose mark counts then, address."""
+        runs = np.array(self.runs, np.int64).reshape(-1, 5)
         counts = runs[:, 1]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        start, spacing, job = (np.repeat(runs[:, column], counts) for column in (0, 2, 3))
-        return start + within * spacing, job
+        start, spacing, job, address = (np.repeat(runs[:, c], counts) for c in (0, 2, 3, 4))
+        return start + within * spacing, job, address + within
 
 
 def wake_cycles(config: ChipConfig) -> int:
@@ -104,7 +107,7 @@ def wake_marks(jobs: Sequence[Job], config: ChipConfig) -> list[int]:
 
     At most three quarters of the ring: the MRAM is not to wake for less than the rest of it.
     """
-    times, owners = consumption(jobs, config).words()
+    times, owners, _ = consumption(jobs, config).words()
     behind = np.searchsorted(times, times + wake_cycles(config), side="right")
     needed = np.zeros(len(jobs) + 1, np.int64)
     np.maximum.at(needed, owners, behind - np.arange(1, len(times) + 1))
@@ -115,14 +118,15 @@ def wake_marks(jobs: Sequence[Job], config: ChipConfig) -> list[int]:
 def consumption(jobs: Sequence[Job], config: ChipConfig) -> Timeline:
     """How a program's words are taken at the earliest."""
     line = Timeline()
-    body = 0
+    body = start = 0
     for index, job in enumerate(jobs):
         follow(line, index, job, config)
         match job.fields["operation"]:
             case Operation.LOOP:
-                body = index + 1
+                body, start = index + 1, line.address
             case Operation.AGAIN:
                 for _ in range(min(job.fields["turns_last"], MOST_TURNS - 1)):
+                    line.address = start
                     for again in range(body, index + 1):
                         follow(line, again, jobs[again], config)
     line.take(DESCRIPTOR_WORDS, line.taken)
@@ -199,13 +203,13 @@ def follow_group(
     ``tiles``: words of each.  ``lengths``: pixels of each stripe.  ``steps``: cycles of a pixel.
     ``turns``: cycles of a finished pixel in the drain.
     """
-    first, begin = True, 0
+    first, begin, start = True, 0, line.address
     for stripe, length in enumerate(lengths):
         if len(lengths) > WHOLE and stripe == WHOLE - 2:
             line.skip((len(lengths) - WHOLE) * (line.free - begin))
         if len(lengths) > WHOLE and WHOLE - 2 <= stripe < len(lengths) - 2:
             continue
-        begin = line.free
+        begin, line.address = line.free, start
         for at, words in enumerate(tiles):
             line.take(words, line.shadow)
             line.shadow = max(line.free, line.now)
