@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-SHARED = Path(__file__).parents[1].parent / "shared"
+from published import DATA, DATA_REASON
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The directory of public models and recordings next to the checkout."""
-    data = SHARED / "data"
-    if not data.is_dir():
-        pytest.skip("needs the public models and recordings in ../shared/data")
-    return data
+    if not DATA.is_dir():
+        pytest.skip(DATA_REASON)
+    return DATA
 
 
 @pytest.fixture

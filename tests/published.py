@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 PUBLISHED = DATA / "google-CFU-Playground"
@@ -26,6 +27,9 @@ INPUT_SHAPES = {
     "pretrainedResnet_quant": (1, 32, 32, 3),
     "vww_96_int8": (1, 96, 96, 3),
 }
+DATA_REASON = "needs the public models and recordings in ../shared/data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=DATA_REASON)
+
 COUNT = 32
 """Published outputs there are."""
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from judge import small_network
-from published import COUNT, DATA, published_goldens
+from published import COUNT, DATA, needs_data, published_goldens
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
@@ -23,7 +23,6 @@ NETWORKS = {
     ),
     "tensorflow-tflite-micro": ("micro_speech_quantized",),
 }
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="shared/data is not beside the checkout")
 
 
 @cache

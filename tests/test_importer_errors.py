@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from judge import small_network
 from operator_examples import EXAMPLES
-from published import DATA
+from published import DATA, needs_data
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
@@ -18,7 +18,6 @@ SEED = 20241
 KWS = DATA / "mlcommons-tiny" / "models" / "kws_ref_model.tflite"
 VAD = DATA / "esphome-micro-wake-word-models" / "models" / "vad.tflite"
 REAL = (KWS, VAD)
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="shared/data is not beside the checkout")
 
 
 def test_foreign_files():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from published import DATA
+from published import DATA, needs_data
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
@@ -35,7 +35,7 @@ JUDGED = (
 """Source, folder and name of a network with recorded outputs of TFLM; whether its state lives on
 from one input to the next."""
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="shared/data is not beside the checkout")
+pytestmark = needs_data
 
 
 @pytest.mark.parametrize("path", READABLE)

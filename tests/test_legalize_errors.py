@@ -13,7 +13,7 @@ from judge import (
     network,
     small_network,
 )
-from published import DATA
+from published import DATA, needs_data
 
 from mmsp.compiler.legalize import legalize
 from mmsp.errors import InputError
@@ -321,7 +321,7 @@ def test_order_of_nodes():
         legalize(replace(graph, nodes=[]))
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="shared/data is not beside the checkout")
+@needs_data
 @pytest.mark.parametrize(
     ("path", "message"),
     [

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from judge import activation, assert_tflm_agrees, constant
-from published import DATA
+from published import DATA, needs_data
 from recurrent_networks import INT8, INT16, lstm
 
 from mmsp.compiler.layers import Loop
@@ -50,9 +50,8 @@ def test_random_networks_equal_tflm():
     assert min(cases.values()) > 2, cases
 
 
+@needs_data
 def test_trained_network():
-    if not TRAINED.exists():
-        pytest.skip("../shared/data is not there")
     graph = read_tflite(TRAINED.read_bytes(), "lstm")
     golden = np.load(TRAINED.parents[1] / "golden" / "trained_lstm_int8.npz")
     layers = legalize(graph)
