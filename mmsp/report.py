@@ -68,6 +68,13 @@ class Report:
             "roofline_cycles": result.roofline_cycles if result else None,
             "mram_bytes_read": result.mram_bytes_read if result else None,
             "mram_active_cycles": result.mram_active_cycles if result else None,
+            "gating": result.gating.name.lower() if result else None,
+            "mram_bank_cycles": result.first.mram_bank_cycles if result else None,
+            "mram_wakeups": result.first.mram_wakeups if result else None,
+            "corrected": result.first.corrected if result else None,
+            "power": {name: vars(power) for name, power in result.first.power.items()}
+            if result
+            else None,
             "energy_uj": None,
             "layers": [vars(layer) for layer in result.layers]
             if result
@@ -145,7 +152,11 @@ def totals(result: Result) -> list[str]:
         f"roofline    {result.roofline_cycles:>13,}  cycles at best: {ratio:.2f} times as many",
         f"MRAM read   {result.mram_bytes_read:>13,}  bytes, awake in "
         f"{result.mram_active_cycles / result.cycles:.1%} of the cycles",
+        f"wake-ups    {result.first.mram_wakeups:>13,}  of MRAM banks, gating "
+        f"{result.gating.name.lower()}",
     ]
+    if result.first.corrected:
+        lines.append(f"corrected   {result.first.corrected:>13,}  bits of the MRAM")
     if len(result.cycles_each) > 1:
         low, high = min(result.cycles_each), max(result.cycles_each)
         lines.append(

@@ -1,7 +1,8 @@
-"""Configurations by name, and variants of them: the same chip with memories of other sizes.
+"""Configurations by name, and variants of them: the same chip with other memories.
 
-A variant is for simulation: how small may the activation memory be, what would more MRAM bring.  It
-is named after its base, ``FULL+act64+mram512``, and that name is taken wherever a name is.
+A variant is for simulation: how small may the activation memory be, what would more MRAM or a
+faster one bring.  It is named after its base, ``FULL+act64+mram512+wake5``, and that name is taken
+wherever a name is.
 """
 
 import re
@@ -14,7 +15,10 @@ from mmsp.errors import InputError
 __all__ = ["base_name", "find_config", "make_variant"]
 
 KIB = 1024
-NAME = re.compile(r"([^+]*)(?:\+act(\d{1,9}))?(?:\+mram(\d{1,9}))?", re.IGNORECASE)
+MOST_WAKEUP = 100_000
+NAME = re.compile(
+    r"([^+]*)(?:\+act(\d{1,9}))?(?:\+mram(\d{1,9}))?(?:\+wake(\d{1,9}))?", re.IGNORECASE
+)
 
 
 def find_config(config: str | ChipConfig | None) -> ChipConfig | None:
@@ -38,9 +42,12 @@ def find_config(config: str | ChipConfig | None) -> ChipConfig | None:
 
 
 def make_variant(
-    base: ChipConfig, act_kib: int | None = None, mram_kib: int | None = None
+    base: ChipConfig,
+    act_kib: int | None = None,
+    mram_kib: int | None = None,
+    wakeup: int | None = None,
 ) -> ChipConfig:
-    """``base`` with memories of other sizes, its own where a size is None or equal to it.
+    """``base`` with other memories, its own where a value is None or equal to it.
 
     Parameters
     ----------
@@ -48,14 +55,17 @@ def make_variant(
         One of `hdl.config.CONFIGS`, or a variant of one.
     act_kib, mram_kib : int, optional
         Activation memory, all banks together, and MRAM; in KiB.
+    wakeup : int, optional
+        Core cycles that an MRAM bank takes to wake up.
 
     Raises
     ------
     InputError
-        For sizes that the chip cannot be built with.
+        For values that the chip cannot be built with.
     """
     act_kib = base.activation_kib if act_kib is None else act_kib
     mram_kib = base.mram_kib if mram_kib is None else mram_kib
+    wakeup = base.mram_wakeup if wakeup is None else wakeup
     most_act = (1 << width("out_base")) * ACT_BANKS * base.rows // KIB
     if not 1 <= act_kib <= most_act:
         raise InputError(
@@ -69,16 +79,23 @@ def make_variant(
             f"the MRAM of a variant of {base.name} must have {least_mram}..{most_mram} KiB and a "
             f"power of two, and --mram-kib is {mram_kib}"
         )
+    if not 1 <= wakeup <= MOST_WAKEUP:
+        raise InputError(
+            f"an MRAM bank of a variant of {base.name} must wake up in 1..{MOST_WAKEUP} cycles, "
+            f"and {wakeup} are given"
+        )
     name = base_name(base)
     root = CONFIGS.get(name, base)
     if act_kib != root.activation_kib:
         name += f"+act{act_kib}"
     if mram_kib != root.mram_kib:
         name += f"+mram{mram_kib}"
+    if wakeup != root.mram_wakeup:
+        name += f"+wake{wakeup}"
     return (
         root
         if name == root.name
-        else replace(base, name=name, activation_kib=act_kib, mram_kib=mram_kib)
+        else replace(base, name=name, activation_kib=act_kib, mram_kib=mram_kib, mram_wakeup=wakeup)
     )
 
 

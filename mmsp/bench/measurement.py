@@ -8,12 +8,12 @@ from typing import Any
 from hdl.config import FULL, ChipConfig
 from mmsp.bench.further_networks import FURTHER
 from mmsp.bench.mlperf_tiny import PEERS, Network, Peer, recognise
+from mmsp.clock import CORE_HZ
 from mmsp.errors import InputError
 from mmsp.image import is_image
 from mmsp.inputs import random_batch, read_file
 from mmsp.loading import Model, Source, load_image, load_model
 from mmsp.references import Comparison, compare
-from mmsp.report import CORE_HZ
 from mmsp.simulator.simulator import Result, Simulator
 
 __all__ = ["Measurement", "Unsupported", "measure", "prepare"]

@@ -3,21 +3,24 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hdl.config import FULL, ChipConfig
-from mmsp.bench.further_networks import FURTHER
+from mmsp.bench.further_networks import FURTHER, FurtherNetwork
 from mmsp.bench.measurement import Measurement, Unsupported, measure, prepare
 from mmsp.bench.mlperf_tiny import NETWORKS, REPOSITORY
 from mmsp.bench.operator_table import ALL_CASES, operator_table
 from mmsp.bench.operators import Case
 from mmsp.bench.table import print_benchmark
-from mmsp.cli.options import add_config, chosen_config
+from mmsp.cli.bench_gating import print_gating
+from mmsp.cli.options import add_config, add_wakeup, chosen_config
 from mmsp.cli.output_files import OutputFiles
 from mmsp.cli.run import STDOUT, progress_bar
+from mmsp.clock import CORE_HZ
 from mmsp.errors import InputError
 from mmsp.loading import Model
-from mmsp.report import CORE_HZ, make_console
+from mmsp.report import make_console
 from mmsp.zoo import digits_model
 
 __all__ = ["add_arguments", "main"]
@@ -50,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="benchmark one layer of each operator instead, and print the table of docs/engine.md",
     )
+    parser.add_argument(
+        "--gating",
+        action="store_true",
+        help="compare the gating policies on each network instead: cycles, and how long the "
+        "memories are on",
+    )
+    add_wakeup(parser, several=True)
     parser.add_argument("--layers", action="store_true", help="print the layers of each, too")
     parser.add_argument("--json", metavar="OUT.json", help="all figures; - is the standard output")
     parser.add_argument("--report", metavar="OUT.html", help="the same with plots, as one page")
@@ -62,8 +72,13 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
     if arguments.operators:
         return print_operators(arguments, config)
+    further = () if arguments.gating else FURTHER
+    paths, notes = choose_models(arguments.models, arguments.directory, further)
+    if arguments.gating:
+        return print_gating(arguments, config, paths, notes)
+    if arguments.wakeup_us is not None:
+        raise InputError("--wakeup-us is for --gating, which is not given")
     to_stdout = arguments.json == STDOUT
-    paths, notes = choose_models(arguments.models, arguments.directory)
     with OutputFiles(paths) as files:
         report_file = files.add(None if to_stdout else arguments.json, "--json")
         page = files.add(arguments.report, "--report")
@@ -90,7 +105,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def print_operators(arguments: argparse.Namespace, config: ChipConfig) -> int:
     """Measure one layer of each operator, and print the table."""
-    for name in ("models", "directory", "layers", "json", "report"):
+    for name in ("models", "directory", "layers", "json", "report", "gating"):
         if getattr(arguments, name):
             option = {"models": "a model", "directory": "--models"}.get(name, f"--{name}")
             raise InputError(f"--operators measures layers of its own, and {option} is given, too")
@@ -129,8 +144,13 @@ def prepare_all(paths: list[Path], config: ChipConfig) -> tuple[list[Model], lis
     return models, unsupported
 
 
-def choose_models(given: list[str], directory: str | None) -> tuple[list[Path], list[str]]:
-    """Files to benchmark, none for the digit network; and what to say about the choice."""
+def choose_models(
+    given: list[str], directory: str | None, further: Sequence[FurtherNetwork]
+) -> tuple[list[Path], list[str]]:
+    """Files to benchmark, none for the digit network; and what to say about the choice.
+
+    Of a directory these are the networks of MLPerf Tiny and ``further`` ones.
+    """
     if directory is None:
         return [Path(name) for name in given], [] if given else [HOW_TO_GET_MORE]
     if given:
@@ -139,7 +159,7 @@ def choose_models(given: list[str], directory: str | None) -> tuple[list[Path], 
         )
     if not Path(directory).is_dir():
         raise InputError(f"--models {directory!r} is not a directory")
-    files = [network.file for network in (*NETWORKS, *FURTHER)]
+    files = [network.file for network in (*NETWORKS, *further)]
     found = {name: find_file(Path(directory), name) for name in files}
     missing = [name for name, path in found.items() if path is None]
     if len(missing) == len(files):

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from mmsp.cli.options import add_config, add_model, add_weight_bits, chosen_config
+from hdl.power.domains import Gating
+from mmsp.bench.gating import Ablation, ablate
+from mmsp.cli.options import (
+    add_config,
+    add_gating,
+    add_model,
+    add_wakeup,
+    add_weight_bits,
+    chosen_config,
+    chosen_gating,
+)
 from mmsp.cli.output_files import OutputFile, OutputFiles
 from mmsp.compiler.program import layer_macs
 from mmsp.description import Port, graph_ports
@@ -51,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_weight_bits(parser)
     add_config(parser)
+    add_gating(parser)
+    add_wakeup(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random values (1)")
     parser.add_argument(
         "--reset-state",
@@ -79,14 +91,14 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.target == "rtl":
             image = load_image(model, config)
             model = replace(model, image=image)
-        report, batch = execute(arguments, model, waves)
+        report, batch, ablation = execute(arguments, model, waves)
         document = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
         if output is not None:
             output.write(npz(report.outputs))
         if report_file is not None:
             report_file.write(document.encode())
         if page is not None:
-            page.write(make_page(report, model, batch))
+            page.write(make_page(report, model, batch, ablation))
         if waves is not None:
             waves.commit()
     report.print(make_console(stderr=to_stdout))
@@ -100,13 +112,14 @@ def check_options(arguments: argparse.Namespace) -> None:
     for option, does in (("waves", "records"), ("report", "is about")):
         if getattr(arguments, option) is not None and arguments.target != "rtl":
             raise InputError(f"--{option} {does} the chip, and --target is {arguments.target}")
+    chosen_gating(arguments)
     if arguments.seed < 0:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
 
 
 def execute(
     arguments: argparse.Namespace, model: Model, waves: OutputFile | None
-) -> tuple[Report, Batch]:
+) -> tuple[Report, Batch, Ablation | None]:
     """Run on the target that was asked for, and compare with the others."""
     if model.image is not None and arguments.target == "rtl":
         description = model.image.description
@@ -117,9 +130,9 @@ def execute(
         ports = graph_ports(graph)
         layers = [(e.name, e.op, layer_macs(e, graph)) for e in model.layers or []]
     batch = choose_inputs(arguments, ports[0])
-    result = None
+    result = ablation = None
     if arguments.target == "rtl":
-        result = simulate(model, batch, waves, arguments.reset_state)
+        result, ablation = simulate(arguments, model, batch, waves)
         outputs = result.outputs
     else:
         reference = REFERENCES[arguments.target]
@@ -139,15 +152,15 @@ def execute(
             arguments.target, outputs, model, batch, reset_state=arguments.reset_state
         ),
     )
-    return report, batch
+    return report, batch, ablation
 
 
-def make_page(report: Report, model: Model, batch: Batch) -> bytes:
+def make_page(report: Report, model: Model, batch: Batch, ablation: Ablation | None) -> bytes:
     """The page of ``--report``."""
     from mmsp.html import run_page  # noqa: PLC0415  (plots are slow to import)
 
     assert model.image is not None, "only the chip has pages, and it runs an image"
-    return run_page(report, model.image, batch).encode()
+    return run_page(report, model.image, batch, ablation).encode()
 
 
 def named_files(arguments: argparse.Namespace) -> list[Path]:
@@ -165,11 +178,20 @@ def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
     return random_batch(ports, arguments.seed)
 
 
-def simulate(model: Model, batch: Batch, waves: OutputFile | None, reset_state: bool) -> Result:
-    """Run on the chip, with a progress bar on a terminal."""
-    with Simulator(model, waves=waves.partial if waves else None) as simulator:
-        with progress_bar(batch.count, len(simulator.description.executed)) as progress:
-            return simulator.run(batch, reset_state=reset_state, progress=progress)
+def simulate(
+    arguments: argparse.Namespace, model: Model, batch: Batch, waves: OutputFile | None
+) -> tuple[Result, Ablation | None]:
+    """Run on the chip, with a progress bar on a terminal; for a page, with all policies, too."""
+    assert model.image is not None, "main compiles"
+    jobs = len(model.image.description.executed)
+    gating, reset_state = chosen_gating(arguments), arguments.reset_state
+    with Simulator(model, waves=waves.partial if waves else None, gating=gating) as simulator:
+        with progress_bar(batch.count, jobs) as progress:
+            result = simulator.run(batch, reset_state=reset_state, progress=progress)
+    if arguments.report is None:
+        return result, None
+    with Simulator(model) as simulator, progress_bar(len(Gating), jobs) as progress:
+        return result, ablate(simulator, batch, model=model.name, progress=progress)
 
 
 @contextmanager

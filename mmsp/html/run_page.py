@@ -1,21 +1,24 @@
 """The page of ``mmsp run --report``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
 
 from hdl.config import MRAM_WORD_BYTES
+from mmsp.bench.gating import Ablation
+from mmsp.bench.gating_table import MEANINGS
 from mmsp.html.activity import activity_figure, activity_legend, mram_legend
 from mmsp.html.layers import layer_table
 from mmsp.html.memory import memory_blocks, memory_figure, peak_bytes
 from mmsp.html.page import definition_list, make_page, section, tiles
+from mmsp.html.power import ablation_table, power_figure, power_legend, shown_domains
 from mmsp.html.roofline import layer_dots, roofline_figure
 from mmsp.html.tensors import draw_tensor
 from mmsp.image import Image
 from mmsp.inputs import Batch
 from mmsp.report import CORE_HZ, Report
-from mmsp.simulator.costs import layer_spans
+from mmsp.simulator.costs import Span, layer_spans
 from mmsp.simulator.simulator import Result
 
 __all__ = ["run_page"]
@@ -36,7 +39,7 @@ WORDS = (
 )  # fmt: skip
 
 
-def run_page(report: Report, image: Image, batch: Batch) -> str:
+def run_page(report: Report, image: Image, batch: Batch, ablation: Ablation | None = None) -> str:
     """All there is to say about one run on the chip.
 
     Parameters
@@ -47,6 +50,8 @@ def run_page(report: Report, image: Image, batch: Batch) -> str:
         What ran.
     batch : Batch
         On what it ran.
+    ablation : Ablation, optional
+        The same network under all gating policies.
     """
     result = report.result
     assert result is not None, "a page is about a chip"
@@ -78,6 +83,8 @@ def run_page(report: Report, image: Image, batch: Batch) -> str:
                 mram_legend(),
             ],
         ),
+        *power(result, spans, numbers),
+        *([] if ablation is None else [gating(ablation)]),
         section(
             "Activation memory",
             [
@@ -103,6 +110,35 @@ def roofline(result: Result) -> str:
     """The plot, for the layers of a result."""
     total = sum(layer.cycles for layer in result.layers)
     return roofline_figure(layer_dots(result.layers), total, result.config)
+
+
+def power(result: Result, spans: Sequence[Span], numbers: Sequence[int]) -> Iterable[str]:
+    """The timeline of the power domains, of a chip that has some."""
+    run, config = result.first, result.config
+    if not shown_domains(run, config):
+        return
+    assert run.events is not None, "a run of the chip"
+    text = (
+        f"<p>The first inference, gating {result.gating.name.lower()}: which power domain is on, "
+        "and when. Lines are where a layer begins. Stretches that are very close are drawn as "
+        "one.</p>"
+    )
+    if run.events.dropped:
+        text += f"<p>The last {run.events.dropped:,} changes are not shown.</p>"
+    drawn = figure(power_figure(run, spans, numbers, config))
+    yield section("Power", [text, power_legend(), drawn])
+
+
+def gating(ablation: Ablation) -> str:
+    """What the other policies would cost."""
+    text = (
+        "<p>The first inference again with each policy, from the initial state and a cold cache, "
+        f"at an MRAM bank's wake-up of {ablation.wakeup_us:g} us.</p>"
+    )
+    table = ablation_table([ablation], networks=False)
+    return section(
+        "Gating policies", [text, table, f'<div class="muted">{definition_list(MEANINGS)}</div>']
+    )
 
 
 def figure(html: str) -> str:

@@ -62,7 +62,7 @@ class Counters:
     wait_drain_cycles: int  # the engine waits for the post-processing
     mram_bank_cycles: int  # as `mram_active_cycles`, summed over the banks
     mram_wakeups: int  # how often a bank's supply came on, banks added up
-    corrected: int  # words read from the MRAM with one wrong bit, which was put right
+    corrected: int  # wrong bits in what was read from the MRAM, put right
 
 
 @dataclass(frozen=True)

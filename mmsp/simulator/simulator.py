@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hdl.config import MRAM_WORD_BYTES, ChipConfig
+from hdl.power.domains import Gating
 from mmsp.description import Port
 from mmsp.errors import InputError
 from mmsp.image import Image
 from mmsp.inputs import Batch, make_batch
 from mmsp.loading import Model, Source, find_config, load_image
 from mmsp.simulator.costs import LayerResult, layer_results
-from mmsp.simulator.model import ChipModel, RunResult
+from mmsp.simulator.model import ChipModel
+from mmsp.simulator.results import RunResult
 
 __all__ = ["LayerResult", "Result", "Simulator"]
 
@@ -24,6 +26,7 @@ class Result:
     """Outputs of all inferences, and the cost of the first one, which begins with a cold cache."""
 
     config: ChipConfig
+    gating: Gating
     outputs: dict[str, NDArray]
     """By output name, of the declared type; with a leading dimension if the inputs had one."""
     int8_outputs: dict[str, NDArray[np.int8]]
@@ -40,7 +43,7 @@ class Result:
     mram_active_cycles: int
     layers: list[LayerResult]
     first: RunResult
-    """Counters of the first inference."""
+    """Counters and power states of the first inference."""
 
     @property
     def mram_bytes_read(self) -> int:
@@ -59,6 +62,8 @@ class Simulator:
         Which chip; by default the one an image or program is made for, FULL for anything else.
     waves : Path or str, optional
         An ``.fst`` file to record everything to, complete after `close`.
+    gating : Gating
+        When MRAM banks and activation memory are on, unless a run says otherwise.
 
     Raises
     ------
@@ -73,12 +78,15 @@ class Simulator:
         model: Source | Model,
         config: str | ChipConfig | None = None,
         waves: Path | str | None = None,
+        gating: Gating = Gating.PER_BURST,
     ):
+        self.gating = gating
         self.image: Image = load_image(model, find_config(config))
         self.config = self.image.config
         self.description = self.image.description
         self.chip = ChipModel(self.config, waves)
         self.chip.program(self.image.resident)
+        self.set_gating(gating)
         self.reset_state()
 
     def __enter__(self) -> "Simulator":
@@ -91,6 +99,11 @@ class Simulator:
         """End the simulation and complete the waveform."""
         self.chip.close()
 
+    def set_gating(self, gating: Gating) -> None:
+        """Choose the policy of the next runs."""
+        description = self.description
+        self.chip.set_policy(gating, description.footprint, description.held)
+
     def reset_state(self) -> None:
         """Give all variables their initial values, by a program of the image, as the chip does."""
         if self.image.reset is not None:
@@ -101,6 +114,7 @@ class Simulator:
         inputs: ArrayLike | Mapping[str, ArrayLike] | Batch,
         *,
         reset_state: bool = False,
+        gating: Gating | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Result:
         """Run one inference, or a batch of them one after another.
@@ -113,6 +127,8 @@ class Simulator:
         reset_state : bool
             Give variables their initial values before each inference; otherwise they keep what the
             one before left, in this run or in an earlier one.
+        gating : Gating, optional
+            The policy, by default that of the simulator.
         progress : callable, optional
             Called now and then with the inferences and the jobs of the current one that are done.
 
@@ -121,8 +137,10 @@ class Simulator:
         InputError
             When the inputs do not fit the network.
         SimulationError
-            When the design stops.
+            When the design stops, or the chip ends the run with an error.
         """
+        gating = self.gating if gating is None else gating
+        self.set_gating(gating)
         batch = inputs if isinstance(inputs, Batch) else self.batch(inputs)
         ports = self.description.outputs
         collected: dict[str, list[NDArray]] = {port.name: [] for port in ports}
@@ -144,7 +162,7 @@ class Simulator:
             name: values[0] if batch.single else np.stack(values)
             for name, values in collected.items()
         }
-        return self.result(outputs, runs)
+        return self.result(outputs, runs, gating)
 
     def batch(self, inputs: ArrayLike | Mapping[str, ArrayLike]) -> Batch:
         """Check and convert inputs."""
@@ -171,12 +189,15 @@ class Simulator:
         stored = placement.unpack(self.chip.read_activations(bank, address))
         return port.rearrange(stored).reshape(port.shape)
 
-    def result(self, outputs: dict[str, NDArray[np.int8]], runs: list[RunResult]) -> Result:
+    def result(
+        self, outputs: dict[str, NDArray[np.int8]], runs: list[RunResult], gating: Gating
+    ) -> Result:
         """Add up what the runs cost."""
         first, macs = runs[0], self.description.macs
         array = self.config.macs_per_cycle
         return Result(
             config=self.config,
+            gating=gating,
             outputs={
                 port.name: port.to_outside(outputs[port.name]) for port in self.description.outputs
             },
