@@ -189,7 +189,7 @@ def window_conv(layer: Conv, config: ChipConfig) -> tuple[Fields, list[list[NDAr
 
 
 def dense_weights(layer: Conv, channels: int) -> NDArray:
-    """Weights ``(Cout, kh, kw, Cin)``; a depthwise multiplier above 1 becomes a sparse matrix."""
+    """Weights ``(Cout, kh, kw, Cin)``; depthwise ones become a sparse matrix."""
     if not layer.depthwise:
         return layer.weights
     count = len(layer.weights)
