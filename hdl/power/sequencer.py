@@ -2,11 +2,12 @@
 
 from contextlib import contextmanager
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.power.domains import Level, PowerDomain, PowerState, Retention
+from hdl.power.promises import assert_promises
 from hdl.power.signals import DomainControl, PowerRequest
 
 __all__ = ["Sequencer"]
@@ -240,10 +241,11 @@ class Sequencer(wiring.Component):
         with m.If(want_off):
             m.d.sync += [keep.eq(0), retain.eq(0)]
 
-        on = fsm.ongoing("ON")
         m.d.comb += [
             self.rest.eq(fsm.ongoing("ERROR") | (fsm.ongoing("REST") & ~want_on)),
-            request.state.eq(Mux(on, PowerState.ON, Mux(keep, PowerState.RETAIN, PowerState.OFF))),
+            request.state.eq(
+                Mux(fsm.ongoing("ON"), PowerState.ON, Mux(keep, PowerState.RETAIN, PowerState.OFF))
+            ),
             control.switches.eq(switches),
             control.isolate.eq(isolate),
             control.reset.eq(reset),
@@ -253,54 +255,5 @@ class Sequencer(wiring.Component):
             control.retain.eq(retain),
         ]
 
-        # What is promised, for every input and all time.
-        was_good, was_clocked, was_reset, was_ramp = Signal(), Signal(), Signal(init=1), Signal()
-        was_save, was_restore = Signal(), Signal()
-        was_switches = Signal.like(switches)
-        age = Signal(range(self.timeout + 2 * self.domain.steps + 16))  # of the present movement
-        m.d.sync += [
-            was_good.eq(control.good),
-            was_clocked.eq(clock),
-            was_reset.eq(reset),
-            was_ramp.eq(self.ramp),
-            was_save.eq(save),
-            was_restore.eq(restore),
-            was_switches.eq(switches),
-        ]
-        with m.If(fsm.ongoing("REST") | fsm.ongoing("ON") | fsm.ongoing("ERROR")):
-            m.d.sync += age.eq(0)
-        with m.Else():
-            m.d.sync += age.eq(age + 1)
-        closed = switches.all()
-        m.d.sync += [
-            Assert(closed | (isolate & reset), "a dead domain is not isolated, or not in reset"),
-            Assert(closed | ~clock, "a clock in a dead domain"),
-            Assert(~clock | was_good, "a clock without a good supply"),
-            Assert(~on | (closed & was_good & clock & ~isolate & ~reset), "ON, but not usable"),
-            Assert((switches & (switches + 1)) == 0, "switches close in the wrong order"),
-            Assert(
-                ((switches ^ was_switches) & ((switches ^ was_switches) - 1)) == 0,
-                "two switches move at once",
-            ),
-            Assert(~(switches & ~was_switches).any() | was_ramp, "a switch closes without a grant"),
-            Assert(~save | (closed & isolate & ~clock & ~was_clocked & ~reset), "save on the move"),
-            Assert(~(reset & ~was_reset & was_save) | failed, "reset on the heels of a save"),
-            Assert(~restore | (clock & isolate), "restore without a clock, or in use"),
-            Assert(~(restore & ~was_restore) | (reset & was_reset), "restore after the reset"),
-            Assert(~(~restore & was_restore) | ~reset | failed, "a restored value is reset"),
-            Assert(~request.error | (switches == 0), "an error with switches closed"),
-            Assert(age <= self.timeout + self.domain.steps + 10, "a movement does not end"),
-        ]
-        if array:
-            m.d.sync += Assert(~keep | closed | retain, "an array loses what it was to keep")
-        if registers:
-            saved = Signal()
-            with m.If(on):
-                m.d.sync += saved.eq(0)
-            with m.If(save):
-                m.d.sync += saved.eq(1)
-            m.d.sync += [
-                Assert(~keep | closed | saved, "registers lose what they were to keep"),
-                Assert(~restore | saved, "restore without a save"),
-            ]
+        assert_promises(m, self, fsm, keep=keep, failed=failed, timer=timer, switches=switches)
         return m
