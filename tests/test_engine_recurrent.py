@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import pytest
 from judge import random_like
-from published import DATA
 from recurrent_networks import INT8, INT16, lstm, random_svdf
 from rtl import run_rtl
 from wide_operators import WIDE, random_int16, random_wide
@@ -19,8 +18,6 @@ from mmsp.simulator.simulator import Simulator
 WIDE_NETWORKS = {"SMALL": 16, "FULL": 4}
 RECURRENT_NETWORKS = 8
 RUNS = 3
-TRAINED = DATA / "tensorflow-tflite-micro" / "models" / "trained_lstm_int8.tflite"
-GENERATOR = DATA / "derived-int8" / "ryhan_dcgan_mnist_generator_int16x8.tflite"
 
 
 @pytest.mark.sim
@@ -101,20 +98,3 @@ def test_gru(linear_before_reset, seed):
     graph = read_onnx(data, "gru")
     graph.host_conversions.clear()  # integers at the ends
     check_runs(graph, rng, "SMALL")
-
-
-@pytest.mark.sim
-@pytest.mark.parametrize(
-    ("model", "config", "samples"), [(TRAINED, "SMALL", 10), (GENERATOR, "FULL", 1)],
-    ids=["lstm", "generator"],
-)  # fmt: skip
-def test_published_networks(model, config, samples):
-    """Every golden output of TFLM; the LSTM's were made with a cleared state."""
-    if not model.exists():
-        pytest.skip("../shared/data is not there")
-    golden = np.load(model.parent / "golden" / f"{model.stem}.npz" if model == GENERATOR else
-                     model.parents[1] / "golden" / f"{model.stem}.npz")  # fmt: skip
-    inputs, expected = golden["in0"][:samples], golden["out0"][:samples]
-    with Simulator(model, config) as simulator:
-        (outputs,) = simulator.run(inputs, reset_state=True).outputs.values()
-    np.testing.assert_array_equal(outputs.reshape(expected.shape), expected)
