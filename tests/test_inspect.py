@@ -12,7 +12,7 @@ from recurrent_networks import lstm, random_svdf
 from rich.console import Console
 
 from hdl.config import ECP5, FULL, SMALL
-from hdl.engine.descriptor import DESCRIPTOR_WORDS, Descriptor
+from hdl.engine.descriptor import DESCRIPTOR_WORDS, WAKE_UNIT, Descriptor
 from mmsp.compiler import compile_graph
 from mmsp.compiler.lower.jobs import LAYOUTS
 from mmsp.compiler.lower.weights import weight_words
@@ -24,6 +24,7 @@ from mmsp.importers.tflite import read_tflite
 from mmsp.inspection import disassemble, draw_memory, print_image
 from mmsp.inspection.disassembly import decode_jobs
 from mmsp.inspection.memory_map import legend
+from mmsp.inspection.streams import layer_streams
 from mmsp.inspection.summary import mram_use
 from mmsp.zoo import digits_model
 
@@ -107,6 +108,8 @@ def test_lines_of_a_job():
         "1 group of 4 x 1 stripe of 6 x 3 x 3 x 1 passes, 9 words of weights",
     )
     assert dense.kind == "dense"
+    mark = first.fields["wake_mark"] * WAKE_UNIT
+    assert first.power_line() == f"segments 0 used, 0 kept, MRAM wakes at {mark} words"
     assert softmax.lines() == ("softmax of 1 x 1 pixels, 4 channels", "table of 64 words")
 
 
@@ -125,6 +128,27 @@ def test_weights_that_are_fetched_again(rng):
     assert (job.groups, job.stripes) == (4, 3)
     assert job.weight_words_read == 3 * job.weight_words
     assert job.lines()[1].endswith("1,152 words of weights read 3 times")
+    (stream,) = layer_streams([job])
+    assert (stream.words, stream.streamed) == (job.words, job.words + 2 * 1152)
+
+
+@pytest.mark.parametrize("config", [FULL, SMALL], ids=lambda config: config.name)
+def test_streams_of_layers(config, rng):
+    """Without repeats they are the program; a loop that is not kept is fetched in every turn."""
+    program = compile_graph(lstm(rng, steps=5, inputs=3, units=20), config)
+    jobs = disassemble(read_image(write_image(program)))
+    streams = layer_streams(jobs)
+    assert sum(stream.words for stream in streams) == len(program.words) - DESCRIPTOR_WORDS
+    assert sum(stream.jobs for stream in streams) == len(program.jobs)
+    operations = [job.fields["operation"].name for job in jobs]
+    first, last = operations.index("LOOP"), operations.index("AGAIN")
+    assert jobs[first].fields["keep"] == (config is FULL)
+    again = 0 if config is FULL else 4 * sum(job.words for job in jobs[first + 1 : last + 1])
+    difference = sum(stream.streamed - stream.words for stream in streams)
+    assert difference == again
+    assert max(stream.mark for stream in streams) == WAKE_UNIT * max(
+        job.fields["wake_mark"] for job in program.jobs
+    )
 
 
 def test_damaged_programs_are_refused():
@@ -225,7 +249,7 @@ def test_printed_image():
     for expected in (
         "digits for SMALL", "PROGRAM", "NETWORK", f"{image.program.crc:08x}", "image",
         "1 x 8 x 8 x 1", "probabilities", "0.00390625", "-128", "Program: ", " END",
-        "Activation memory: ", "weights",
+        "Activation memory: ", "weights", "segments 0 used", "Stream: ", "streamed",
     ):  # fmt: skip
         assert expected in text, expected
     for job in image.description.jobs:

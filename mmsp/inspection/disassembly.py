@@ -11,6 +11,7 @@ from hdl.config import ChipConfig
 from hdl.engine.descriptor import (
     DESCRIPTOR_WORDS,
     SOFTMAX_TABLE_WORDS,
+    WAKE_UNIT,
     WORD_BITS,
     Drain,
     Feed,
@@ -76,7 +77,8 @@ class DecodedJob:
     @property
     def weight_words_read(self) -> int:
         """Words of weights that come out of the MRAM, repeats included."""
-        return self.weight_words * (self.stripes if self.fields["refetch"] else 1)
+        refetched = self.weight_words and self.fields["refetch"]
+        return self.weight_words * (self.stripes if refetched else 1)
 
     @property
     def kind(self) -> str:
@@ -129,6 +131,12 @@ class DecodedJob:
             second += f" read {self.stripes} times"
         return first, second
 
+    def power_line(self) -> str:
+        """One line: segments of the activation memory, and when the MRAM wakes for what follows."""
+        used, kept = (segments(self.fields[name]) for name in ("used", "live"))
+        mark = self.fields["wake_mark"] * WAKE_UNIT
+        return f"segments {used} used, {kept} kept, MRAM wakes at {mark} words"
+
     def vector_lines(self) -> tuple[str, str]:
         """The same for a job of the vector unit."""
         f = self.fields
@@ -147,6 +155,11 @@ class DecodedJob:
 def place(operand: dict[str, int]) -> str:
     """First word and first row of an operand."""
     return f"{operand['base']}+{operand['row0']}"
+
+
+def segments(mask: int) -> str:
+    """Numbers of the bits of a mask."""
+    return ",".join(str(k) for k in range(mask.bit_length()) if mask >> k & 1) or "none"
 
 
 def count(number: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from mmsp.description import Port
 from mmsp.image import VERSION, Image, configuration_hash
 from mmsp.inspection.disassembly import DecodedJob, disassemble
 from mmsp.inspection.memory_map import draw_memory, legend, letter_style
+from mmsp.inspection.streams import LayerStream, layer_streams
 
 __all__ = ["mram_use", "print_image"]
 
@@ -42,6 +43,11 @@ def print_image(image: Image, console: Console) -> None:
         print_job(job, console)
     end = image.program.words - DESCRIPTOR_WORDS
     console.print(Text(f"{len(jobs):>4}  {end:>7}  END", "dim"))
+
+    streams = layer_streams(jobs)
+    total = sum(stream.streamed for stream in streams) + DESCRIPTOR_WORDS
+    heading(console, f"Stream: {total * MRAM_WORD_BYTES:,} bytes an inference")
+    console.print(stream_table(streams))
 
     entries = legend(description, config)
     used = max((entry.start + entry.size for entry in entries), default=0)
@@ -129,13 +135,26 @@ def print_mram(image: Image, jobs: Sequence[DecodedJob], console: Console) -> No
 
 
 def print_job(job: DecodedJob, console: Console) -> None:
-    """Two lines about a job."""
+    """Three lines about a job."""
     first, second = job.lines()
     line = Text(f"{job.index:>4}  {job.offset:>7}  ")
     line.append(f"{shorten(job.layer)} {job.op}", "cyan")
     console.print(line, soft_wrap=True)
     console.print(f"{'':15}{first}", soft_wrap=True)
     console.print(f"{'':15}{second}", style="dim", soft_wrap=True)
+    console.print(f"{'':15}{job.power_line()}", style="dim", soft_wrap=True)
+
+
+def stream_table(streams: Sequence[LayerStream]) -> Table:
+    """What each layer takes from the MRAM."""
+    table = new_table("layer", "")
+    for title in ("jobs", "bytes", "streamed", "wakes at"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for stream in streams:
+        sizes = [f"{n * MRAM_WORD_BYTES:,}" for n in (stream.words, stream.streamed)]
+        mark = f"{stream.mark} words"
+        table.add_row(Text(shorten(stream.layer)), stream.op, str(stream.jobs), *sizes, mark)
+    return table
 
 
 def legend_table(image: Image) -> Table:
