@@ -2,24 +2,19 @@
 
 """The weight cache: its sizes, its benches, and the proof of its pointers."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Assert, Cat, Module, Signal, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, flipped
+from amaranth.hdl import Assert, Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, flipped
 from amaranth.sim import Simulator
 
 from hdl.config import ECP5, FULL, SMALL
-from hdl.mram import (
-    MRAM_WORD_BITS,
-    MramMacro,
-    MramReadSignature,
-    MramWriteSignature,
-    WeightCache,
-)
-from hdl.mram.cache import RingControl
+from hdl.mram.cache import RingControl, WeightCache
+from tests.read_stream import FACTORS, CachedStream, PacedStream
 from verif.formal import prove
 from verif.sim import simulate
 
@@ -37,89 +32,91 @@ def test_rejects_sizes(sizes, message):
         WeightCache(replace(SMALL, **sizes))
 
 
-class CachedMram(wiring.Component):
-    """A cache and its macro: what the cache offers is only defined together with a memory."""
-
-    def __init__(self, config):
-        self.config = config
-        between = MramReadSignature(config).members.items()
-        super().__init__(
-            {
-                "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
-                "stop": In(1),
-                "end": In(config.mram_address_bits),
-                "end_valid": In(1),
-                "o": Out(stream.Signature(unsigned(MRAM_WORD_BITS))),
-                "keep": In(1),
-                "rewind": In(1),
-                "address": Out(config.mram_address_bits),
-                "clear": In(1),
-                "reads": Out(32),
-                # Everything between the two, to be watched.
-                "mram": Out(wiring.Signature({name: Out(port.shape) for name, port in between})),
-                "write": In(MramWriteSignature(config)),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.cache = cache = WeightCache(self.config)
-        m.submodules.macro = macro = MramMacro(self.config)
-        wiring.connect(m, cache.mram, macro.read)
-        wiring.connect(m, flipped(self.write), macro.write)
-        wiring.connect(m, flipped(self.seek), cache.seek)
-        wiring.connect(m, cache.o, flipped(self.o))
-        m.d.comb += [
-            cache.stop.eq(self.stop),
-            cache.end.eq(self.end),
-            cache.end_valid.eq(self.end_valid),
-            cache.keep.eq(self.keep),
-            cache.rewind.eq(self.rewind),
-            cache.clear.eq(self.clear),
-            self.address.eq(cache.address),
-            self.reads.eq(cache.reads),
-        ]
-        for name in self.mram.signature.members:
-            m.d.comb += getattr(self.mram, name).eq(getattr(cache.mram, name))
-        return m
-
-
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "config",
     [
         FULL,
-        replace(ECP5, name="ECP5_16", mram_latency=16, mram_wakeup=1, mram_kib=64),
+        replace(ECP5, name="ECP5_16", mram_latency=16, mram_wakeup=1, mram_kib=256),
         SMALL,
-        replace(SMALL, name="SMALL_1", mram_latency=1, mram_wakeup=2, mram_kib=2),
+        replace(SMALL, name="SMALL_2", mram_latency=2, mram_wakeup=2, mram_kib=16),
     ],
     ids=lambda config: config.name,
 )
 def test_cache_matches_model(config):
     simulate(
-        CachedMram(config),
+        CachedStream(config),
         bench="verif.tb_cache",
-        name=f"cached_mram_{config.name.lower()}",
-        parameters={
-            "latency": config.mram_latency,
-            "wakeup": config.mram_wakeup,
-            "capacity": config.cache_words,
+        name=f"cached_stream_{config.name.lower()}",
+        parameters=bench_parameters(config),
+    )
+
+
+def bench_parameters(config):
+    return {
+        "latency": config.mram_latency,
+        "wakeup": config.mram_wakeup,
+        "capacity": config.cache_words,
+        "bank_words": config.mram_bank_words,
+        "factors": FACTORS,
+    }
+
+
+PACES = ((5, 50, 500), (1, 2, 4, 16))  # wake-up times; cycles that the consumer takes a word
+
+
+@pytest.mark.sim
+def test_bursts_of_the_full_cache():
+    figures = Path(__file__).parents[1] / "build" / "sim" / "paced_stream" / "figures.json"
+    figures.unlink(missing_ok=True)
+    wakeups, periods = PACES
+    simulate(
+        PacedStream(FULL),
+        bench="verif.tb_cache_pace",
+        name="paced_stream",
+        parameters=bench_parameters(FULL)
+        | {
+            "words": 8 * FULL.cache_words,
+            "bound": 1.25,
+            "wakeups": wakeups,
+            "periods": periods,
+            "figures": str(figures),
         },
     )
+    page = (Path(__file__).parents[1] / "docs" / "mram.md").read_text()
+    assert burst_table(json.loads(figures.read_text())) in page
+
+
+def burst_table(rows):
+    """The table of docs/mram.md."""
+    lines = [
+        "| wake-up | words a cycle | mark | words a burst | active cycles / words | stalls "
+        "| stalls with mark 0 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        pace = "1" if row["period"] == 1 else f"1/{row['period']}"
+        cells = (
+            row["wakeup"], pace, row["mark"], round(row["words"] / row["bursts"]),
+            f"{row['active'] / row['words']:.3f}", row["stalls"], row["unmarked_stalls"],
+        )  # fmt: skip
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
 
 
 def draw_cycles(cycles):
     """The diagram of docs/mram.md: rows of signals, columns of cycles."""
-    dut = CachedMram(replace(SMALL, mram_latency=3, mram_wakeup=4))
+    config = replace(SMALL, mram_latency=3, mram_wakeup=4)
+    dut = CachedStream(config)
     rows = {}
+    addresses = {
+        sum(((a + 1) * f % (1 << 32)) << 32 * k for k, f in enumerate(FACTORS)): a
+        for a in range(128)
+    }
 
     async def testbench(ctx):
-        ctx.set(dut.write.enable, 1)
-        for address in range(128):
-            ctx.set(dut.write.address, address)
-            ctx.set(dut.write.data, address)
-            await ctx.tick()
-        ctx.set(dut.write.enable, 0)
+        ctx.set(dut.wakeup, config.mram_wakeup)
+        await ctx.tick()
         ctx.set(dut.seek.payload, 64)
         for cycle in range(cycles):
             ctx.set(dut.seek.valid, cycle == 1)
@@ -129,7 +126,7 @@ def draw_cycles(cycles):
             ctx.set(dut.stop, cycle == 18)
             for name, signal, shown in (
                 ("seek", dut.seek.valid, None),
-                ("power", dut.mram.power, None),
+                ("wake", dut.mram.wake, None),
                 ("ready", dut.mram.ready, None),
                 ("enable", dut.mram.enable, None),
                 ("address", dut.mram.address, dut.mram.enable),
@@ -142,8 +139,10 @@ def draw_cycles(cycles):
                 ("rewind", dut.rewind, None),
                 ("stop", dut.stop, None),
             ):
-                visible = shown is None or ctx.get(shown)
-                rows.setdefault(name, []).append(ctx.get(signal) if visible else ".")
+                value = ctx.get(signal)
+                if shown is not None:  # a word stands for its address
+                    value = addresses.get(value, value) if ctx.get(shown) else "."
+                rows.setdefault(name, []).append(value)
             await ctx.tick()
 
     sim = Simulator(dut)
@@ -165,48 +164,35 @@ class RingAndMram(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "seek": In(stream.Signature(unsigned(config.mram_address_bits))),
-                "stop": In(1),
-                "end": In(config.mram_address_bits),
-                "end_valid": In(1),
-                "keep": In(1),
-                "rewind": In(1),
-                "ready": In(1),
-                "clear": In(1),
-                "awake": In(1),
-            }
-        )
+        inputs = {
+            name: port
+            for name, port in RingControl(config).signature.members.items()
+            if port.flow == In and name not in ("mram_ready", "arrived")
+        }
+        super().__init__(inputs | {"awake": In(1)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.control = control = RingControl(self.config)
         returning = Signal(self.config.mram_latency)
         m.d.sync += returning.eq(Cat(control.enable, returning))
+        wiring.connect(m, flipped(self.seek), control.seek)
+        for name in self.signature.members.keys() - {"seek", "ready", "awake"}:
+            m.d.comb += getattr(control, name).eq(getattr(self, name))
         m.d.comb += [
-            self.seek.ready.eq(control.seek.ready),
-            control.seek.valid.eq(self.seek.valid),
-            control.seek.payload.eq(self.seek.payload),
-            control.stop.eq(self.stop),
-            control.end.eq(self.end),
-            control.end_valid.eq(self.end_valid),
-            control.keep.eq(self.keep),
-            control.rewind.eq(self.rewind),
             control.ready.eq(self.ready & ~self.rewind),
-            control.clear.eq(self.clear),
-            control.mram_ready.eq(self.awake & control.power),
+            control.mram_ready.eq(self.awake & control.wake),
             control.arrived.eq(returning[-1]),
         ]
         m.d.sync += [
             Assert(control.in_flight == sum(returning), "the counter lost a read"),
-            Assert(control.power | ~returning.any(), "asleep with reads in flight"),
+            Assert(control.wake | ~returning.any(), "asleep with reads in flight"),
         ]
         return m
 
 
 @pytest.mark.formal
-@pytest.mark.parametrize("latency", [1, 3])
+@pytest.mark.parametrize("latency", [2, 3])
 def test_ring_invariants(latency):
     config = replace(SMALL, mram_latency=latency, mram_kib=2)
     prove(RingAndMram(config), name=f"ring_{latency}")
