@@ -3,12 +3,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from amaranth.back import rtlil
 from upf_checker import check
 from upf_parser import UpfError, evaluate, parse, split_list, words_of
 
 from hdl.config import CONFIGS, SMALL
 from hdl.power.domains import power_domains
 from hdl.power.upf import main, power_intent
+from hdl.soc.chip import Chip
 
 FEW = replace(SMALL, mram_banks=2, activation_segments=1)  # a domain of each kind
 TEXT = power_intent(FEW)
@@ -87,7 +89,7 @@ def test_a_wrong_word_is_seen():
     ]
     changed = 0
     kinds = [
-        r"PD_\w+", r"SS_\w+", r"VDD_\w+", r"(?<=control_)\w+__\w+", r"\bstep\d", r"\bON\b",
+        r"PD_\w+", r"SS_\w+", r"VDD_\w+", r"\w+/control__\w+", r"\bstep\d", r"\bON\b",
         r"\bOFF\b", r"\bRETAIN\b", r"&&", r"\|\|", r"==", r"\bhigh\b", r"!step\d",
         r"switches\[\d\]",
     ]  # fmt: skip
@@ -157,6 +159,64 @@ def test_expressions():
     for wrong in ("a &&", "c", "(a", "a b", "s", "s ==", "a @ b"):
         with pytest.raises(UpfError):
             evaluate(wrong, values)
+
+
+def modules_of(text: str) -> dict[str, tuple[dict[str, int], dict[str, str]]]:
+    """Wires and memories with their widths, and instances with their modules, of an RTLIL text."""
+    modules = {}
+    for line in text.splitlines():
+        words = line.split()
+        match words:
+            case ["module", name]:
+                wires, instances = modules[name[1:]] = {}, {}
+            case ["wire" | "memory", *options, name]:
+                width = options[options.index("width") + 1] if "width" in options else 1
+                wires[name[1:]] = int(width)
+            case ["cell", kind, name]:
+                instances[name[1:]] = kind[1:]
+    return modules
+
+
+@pytest.mark.sim  # half a minute
+def test_names_are_in_the_chip():
+    """Instances, wires, registers and memories exist under the names that the file has for them."""
+    text = rtlil.convert(Chip(SMALL, power_aware=False), name="chip", emit_src=False)
+    modules = modules_of(text)
+
+    def widths(path: str) -> int | None:
+        """Width of a wire or memory, 0 for an instance; None: there is no such thing."""
+        *instances, last = path.split("/")
+        module = "chip"
+        for instance in instances:
+            module = modules[module][1].get(instance)
+            if module not in modules:
+                return None
+        wires, cells = modules[module]
+        return wires.get(last, 0 if last in cells else None)
+
+    kinds = {
+        "-elements": 0, "-control_port": 1, "-ack_port": 1, "-isolation_signal": 0,
+        "-save_signal": 0, "-restore_signal": 0, "-retention_condition": 0,
+    }  # fmt: skip
+    seen = dict.fromkeys(kinds, 0)
+    for command in parse(power_intent(SMALL)):
+        for option, position in kinds.items():
+            for words in command.lists(option):
+                names = words if option == "-elements" else [words[position]]
+                for name in names:
+                    if name == ".":
+                        continue
+                    path, _, index = name.rstrip("]").partition("[")
+                    width = widths(path)
+                    assert width is not None, f"{command.name} {command.names}: no {path}"
+                    if option == "-elements" and command.name == "create_power_domain":
+                        assert width == 0, f"{path} is no instance"
+                    elif index:
+                        assert int(index) < width, name
+                    elif option != "-elements":
+                        assert width == 1, name
+                    seen[option] += 1
+    assert min(seen.values()) > 0, seen
 
 
 def test_files(tmp_path, monkeypatch, capsys):

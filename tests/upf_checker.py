@@ -16,7 +16,7 @@ from hdl.power.domains import (
     Retention,
     power_domains,
 )
-from hdl.power.upf import place
+from hdl.power.upf import place, retained_elements
 
 UP, RAMP, DOWN = "{FULL_ON 0.8}", "PARTIAL_ON", "OFF"
 
@@ -171,7 +171,7 @@ def check(text: str, config: ChipConfig) -> list[str]:
     found += [f"domain {name}" for name in sorted(expected ^ set(intent.domains))]
     if not found:
         for d in domains:
-            found += [f"{d.name}: {problem}" for problem in check_domain(intent, d)]
+            found += [f"{d.name}: {problem}" for problem in check_domain(intent, d, config)]
         found += check_supplies(intent)
         found += check_modes(intent, domains)
         found += check_counts(intent, domains)
@@ -187,7 +187,7 @@ def strategies(table: dict[str, Command], d: PowerDomain) -> list[Command]:
     return [command for command in table.values() if command.one("-domain") == f"PD_{d.name}"]
 
 
-def check_domain(intent: Intent, d: PowerDomain) -> Iterator[str]:
+def check_domain(intent: Intent, d: PowerDomain, config: ChipConfig) -> Iterator[str]:
     """One domain: elements, supply, switches, isolation, retention, states."""
     elements = split_list(intent.domains[f"PD_{d.name}"].one("-elements"))
     power = intent.sets[primary(intent, d)]
@@ -213,29 +213,29 @@ def check_domain(intent: Intent, d: PowerDomain) -> Iterator[str]:
     if main is None:
         yield "no switch drives the primary supply"
         return
-    yield from check_switch(main, d, where.control)
+    yield from check_switch(main, d)
     if len(isolations) != 1:
         yield f"{len(isolations)} isolation strategies"
     for command in isolations:
         wanted = {
             "-applies_to": "outputs", "-clamp_value": "0", "-isolation_sense": "high",
-            "-isolation_signal": f"{where.control}isolate", "-isolation_supply": "SS_aon",
+            "-isolation_signal": f"{where.island}isolate", "-isolation_supply": "SS_aon",
             "-location": "parent",
         }  # fmt: skip
         yield from (f"isolation: {key}" for key, v in wanted.items() if command.one(key) != v)
-    array = yield from check_retention(intent, d, retentions, by_output)
+    array = yield from check_retention(intent, d, config, retentions, by_output)
     if by_output:
         yield f"switches of {sorted(by_output)}"
     yield from check_states(intent, d, array)
 
 
-def check_switch(command: Command, d: PowerDomain, control: str) -> Iterator[str]:
+def check_switch(command: Command, d: PowerDomain) -> Iterator[str]:
     """The header switches: wires, and what every combination of the steps means."""
     if [net for _, net in command.lists("-input_supply_port")] != ["VDD"]:
         yield "switch: input"
     ports = [port for port, _ in command.lists("-control_port")]
     if [net for _, net in command.lists("-control_port")] != [
-        f"{control}switches[{step}]" for step in range(d.steps)
+        f"{place(d).sequencer}switches[{step}]" for step in range(d.steps)
     ]:
         yield "switch: control ports"
     states = [
@@ -257,15 +257,16 @@ def check_switch(command: Command, d: PowerDomain, control: str) -> Iterator[str
     if d.retention is Retention.NON_VOLATILE:
         if ack:
             yield "switch: a macro acknowledges itself"
-    elif [words[1:-1] for words in ack] != [[f"{control}good"]]:
+    elif [words[1:-1] for words in ack] != [[place(d).good]]:
         yield "switch: acknowledge"
 
 
 def check_retention(
-    intent: Intent, d: PowerDomain, retentions: list[Command], by_output: dict[str, Command]
-):
+    intent: Intent, d: PowerDomain, config: ChipConfig, retentions: list[Command],
+    by_output: dict[str, Command],
+):  # fmt: skip
     """What is kept, and on which supply; returns the set of an array's supply."""
-    control = place(d).control
+    island, sequencer = place(d).island, place(d).sequencer
     if d.retention not in (Retention.REGISTERS, Retention.ARRAY):
         if retentions:
             yield "has nothing to retain"
@@ -275,21 +276,24 @@ def check_retention(
         return None
     (command,) = retentions
     supply = command.one("-retention_supply")
+    elements = [name for names in command.lists("-elements") for name in names]
+    if elements != list(retained_elements(d, config)) or bool(elements) != d.present:
+        yield f"retained elements {elements}"
     saved = [*command.lists("-save_signal"), *command.lists("-restore_signal")]
     condition = command.options.get("-retention_condition", ())
     if d.retention is Retention.REGISTERS:
-        if saved != [[f"{control}save", "high"], [f"{control}restore", "high"]] or condition:
+        if saved != [[f"{island}save", "high"], [f"{island}restore", "high"]] or condition:
             yield "save and restore"
         if intent.sets[supply]["power"] != "VDD":
             yield "shadows are on a supply that is switched"
         return None
-    if saved or condition != (f"{control}retain",):
+    if saved or condition != (f"{sequencer}retain",):
         yield "retain"
     switch_of_array = by_output.pop(intent.sets[supply]["power"], None)
     if switch_of_array is None:
         yield "no switch drives the array's supply"
         return None
-    if [net for _, net in switch_of_array.lists("-control_port")] != [f"{control}retain"]:
+    if [net for _, net in switch_of_array.lists("-control_port")] != [f"{sequencer}retain"]:
         yield "array switch: control"
     for value in (False, True):
         states = [

@@ -10,10 +10,13 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
-from hdl.config import CONFIGS, ChipConfig
+from hdl.config import ACT_BANKS, CONFIGS, ChipConfig
+from hdl.mram.controller import MramController
+from hdl.mram.scrubber import Scrubber
 from hdl.power.domains import (
     MODES,
     Level,
@@ -25,7 +28,7 @@ from hdl.power.domains import (
     power_domains,
 )
 
-__all__ = ["Place", "main", "mode_states", "place", "power_intent"]
+__all__ = ["Place", "main", "mode_states", "place", "power_intent", "retained_elements"]
 
 FOLDER = Path("build/upf")
 TOP = "chip"
@@ -38,32 +41,57 @@ CLAMP = 0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a domain is in the chip; hierarchical names below the top.
+    """Where a domain is in the chip: hierarchical names below the top, with its name and number.
 
-    ``instance``: holds the domain's logic.  ``control``: begins the names of its `DomainControl`.
-    ``retained``: what keeps its contents, within the instance; empty: all of it.
+    ``instance`` holds the domain's logic; empty if the block is to come.  ``sequencer`` and
+    ``island`` begin the names of its `DomainControl` in its sequencer, and at its isolation, to
+    which a coarse domain's wires cross into the core clock.  ``good`` is what the switches
+    acknowledge with; empty if a macro does.
     """
 
     instance: str
-    control: str
-    retained: str = ""
+    sequencer: str
+    island: str
+    good: str
 
 
-PLACES = {
-    Level.COARSE: Place("{name}", "pmu/control_{name}__"),
-    Level.FAST: Place("{name}", "fast/control_{name}__"),
-}
-"""The one table of names in the chip that differ from those of the domains."""
+COARSE = Place(
+    "{name}/component", "pmu/{name}/control__", "{name}/control__", "{name}_supply/good"
+)  # fmt: skip
+EMPTY = Place("", "pmu/{name}/control__", "pmu/{name}/control__", "{name}_supply/good")
+ACTIVATIONS = Place(
+    "memory/segment_{number}/component", "fast/{name}/control__",
+    "memory/segment_{number}/control__", "{name}_supply/good",
+)  # fmt: skip
+MRAM = Place("mram/{name}", "fast/{name}/control__", "mram/control__{number}__", "")
+"""`hdl.soc.chip`, `hdl.soc.islands` and `hdl.mram.array` give these names; a test looks them up."""
 
 
 def place(domain: PowerDomain) -> Place:
     """Where a switchable domain is."""
-    entry = PLACES[domain.level]
-    return Place(
-        entry.instance.format(name=domain.name),
-        entry.control.format(name=domain.name),
-        entry.retained.format(name=domain.name),
-    )
+    if domain.level is Level.FAST:
+        entry = MRAM if domain.retention is Retention.NON_VOLATILE else ACTIVATIONS
+    else:
+        entry = COARSE if domain.present else EMPTY
+    names = {"name": domain.name, "number": domain.name.lstrip(ascii_lowercase)}
+    return Place(*(name.format(**names) for name in astuple(entry)))
+
+
+def retained_elements(domain: PowerDomain, config: ChipConfig) -> tuple[str, ...]:
+    """Registers with a shadow, or memories with a supply of their own, below the top."""
+    if not domain.present:
+        return ()
+    instance = place(domain).instance
+    if domain.retention is Retention.ARRAY:
+        return tuple(f"{instance}/bank_{bank}" for bank in range(ACT_BANKS))
+    if domain.retention is Retention.REGISTERS:
+        blocks = {"controller": MramController(config), "scrubber": Scrubber(config)}
+        found = []
+        for name, block in blocks.items():
+            block._MustUse__used = True  # asked for its names only
+            found += [f"{instance}/{name}/{register.name}" for register in block.retained]
+        return tuple(found)
+    return ()
 
 
 def command(name: str, *words: str) -> str:
@@ -113,10 +141,7 @@ def domain_lines(domains: tuple[PowerDomain, ...]) -> Iterator[str]:
     for domain in domains:
         note = "" if domain.present else "  Not in this configuration: an empty domain."
         yield f"# {domain.name}: {domain.contents}.{note}\n"
-        if domain.level is Level.ALWAYS_ON:
-            elements = "."
-        else:
-            elements = place(domain).instance if domain.present else ""
+        elements = "." if domain.level is Level.ALWAYS_ON else place(domain).instance
         yield command(
             "create_power_domain", f"PD_{domain.name}",
             f"-elements {{{elements}}}", f"-supply {{primary SS_{domain.name}}}",
@@ -129,7 +154,7 @@ def switch(domain: PowerDomain) -> str:
     Any other combination is an error.  A macro acknowledges its wake-up itself; for all other
     domains the switches do.
     """
-    control = place(domain).control
+    where = place(domain)
     ports = [f"step{step}" for step in range(domain.steps)]
     closed = " && ".join(ports)
     words = [
@@ -138,9 +163,9 @@ def switch(domain: PowerDomain) -> str:
         f"-output_supply_port {{vout VDD_{domain.name}}}",
     ]
     for step, port in enumerate(ports):
-        words.append(f"-control_port {{{port} {control}switches[{step}]}}")
-    if domain.retention is not Retention.NON_VOLATILE:
-        words.append(f"-ack_port {{ack {control}good {{{closed}}}}}")
+        words.append(f"-control_port {{{port} {where.sequencer}switches[{step}]}}")
+    if where.good:
+        words.append(f"-ack_port {{ack {where.good} {{{closed}}}}}")
     words.append(f"-on_state {{closed vin {{{closed}}}}}")
     for count in range(1, domain.steps):
         states = [port if step < count else f"!{port}" for step, port in enumerate(ports)]
@@ -165,7 +190,7 @@ def switches(domains: tuple[PowerDomain, ...]) -> Iterator[str]:
             yield command(
                 "create_power_switch", f"SW_{name}", f"-domain PD_{domain.name}",
                 "-input_supply_port {vin VDD}", f"-output_supply_port {{vout VDD_{name}}}",
-                f"-control_port {{retain {place(domain).control}retain}}",
+                f"-control_port {{retain {place(domain).sequencer}retain}}",
                 "-on_state {closed vin {retain}}", "-off_state {open {!retain}}",
             )  # fmt: skip
 
@@ -178,29 +203,29 @@ def isolation(domains: tuple[PowerDomain, ...]) -> Iterator[str]:
             yield command(
                 "set_isolation", f"iso_{domain.name}", f"-domain PD_{domain.name}",
                 "-applies_to outputs", f"-clamp_value {CLAMP}",
-                f"-isolation_signal {place(domain).control}isolate", "-isolation_sense high",
+                f"-isolation_signal {place(domain).island}isolate", "-isolation_sense high",
                 "-isolation_supply SS_aon", "-location parent",
             )  # fmt: skip
 
 
-def retention(domains: tuple[PowerDomain, ...]) -> Iterator[str]:
+def retention(domains: tuple[PowerDomain, ...], config: ChipConfig) -> Iterator[str]:
     """Keep registers in shadows on the always-on supply, arrays on their own one."""
     yield heading("Retention")
     for domain in domains:
-        where = place(domain) if domain.level is not Level.ALWAYS_ON else None
         words = [f"ret_{domain.name}", f"-domain PD_{domain.name}"]
-        if where and where.retained and domain.present:
-            words.append(f"-elements {{{where.instance}/{where.retained}}}")
-        if where and domain.retention is Retention.REGISTERS:
+        elements = retained_elements(domain, config)
+        if elements:
+            words.append(f"-elements {{{' '.join(elements)}}}")
+        if domain.retention is Retention.REGISTERS:
+            island = place(domain).island
             yield command(
                 "set_retention", *words, "-retention_supply SS_aon",
-                f"-save_signal {{{where.control}save high}}",
-                f"-restore_signal {{{where.control}restore high}}",
+                f"-save_signal {{{island}save high}}", f"-restore_signal {{{island}restore high}}",
             )  # fmt: skip
-        elif where and domain.retention is Retention.ARRAY:
+        elif domain.retention is Retention.ARRAY:
             yield command(
                 "set_retention", *words, f"-retention_supply SS_{array_supply(domain)}",
-                f"-retention_condition {{{where.control}retain}}",
+                f"-retention_condition {{{place(domain).sequencer}retain}}",
             )  # fmt: skip
 
 
@@ -305,7 +330,7 @@ def power_intent(config: ChipConfig) -> str:
             command("set_design_top", TOP),
             command("set_scope", "."),
             *supplies(domains), *domain_lines(domains), *switches(domains), *isolation(domains),
-            *retention(domains), *supply_states(domains), *modes(domains),
+            *retention(domains, config), *supply_states(domains), *modes(domains),
         ]
     )  # fmt: skip
 
