@@ -234,10 +234,10 @@ class Pmu(wiring.Component):
                 with m.Elif(supply.free):
                     m.d.sync += self.core_clock.eq(0)
 
-        lazy, was_lazy = Signal(), Signal()  # an event is pending, and nothing is done about it
-        core_domains = Cat(domain.clock == "sync" for domain in self.domains)
-        at_goal = Cat(fsm.ongoing(state) for state in ("GIVE", "GIVEN", "STOP")).any()
-        clocks = Cat(getattr(self.control, domain.name).clock for domain in self.domains)
+        self.promise(m, fsm, goal=goal, on=on, core=core, permits=permits, given=given,
+                     targets=targets, rests=rests)  # fmt: skip
+        # An event that wakes up is pending, and nothing is done about it.
+        lazy, was_lazy = Signal(), Signal()
         m.d.comb += lazy.eq(
             fsm.ongoing("SETTLED")
             & is_one_of(self.mode, RESTING_MODES)
@@ -250,18 +250,36 @@ class Pmu(wiring.Component):
         m.d.sync += [
             was_lazy.eq(lazy),
             Assert(~(lazy & was_lazy), "sleeps through an event"),
-            Assert(self.core_clock | (given == 0), "permission without a clock"),
-            Assert(self.core_clock | ((clocks & core_domains) == 0), "a domain without its clock"),
-            Assert(
-                self.core_clock | ((targets & core_domains) == 0), "wants a domain, not its clock"
-            ),
-            Assert(self.core_clock | (~core_domains | rests).all(), "the clock stopped too early"),
-            Assert(~at_goal | ((targets == on) & (targets | rests).all()), "not where it says"),
-            Assert(
-                ~fsm.ongoing("SETTLED") | (self.mode != goal) | (targets == on), "not in the mode"
-            ),
+            Assert(is_one_of(request, Mode), "a request without a mode"),
         ]
         return m
+
+    def promise(self, m: Module, fsm, *, goal, on, core, permits, given, targets, rests) -> None:
+        """Assert what clock, permissions and domains have to do with each other."""
+        state = {name: fsm.ongoing(name) for name in fsm.encoding}
+        cores = Cat(domain.clock == "sync" for domain in self.domains)
+        clocks = Cat(getattr(self.control, domain.name).clock for domain in self.domains)
+        started = Cat(state[name] for name in state if name not in ("SETTLED", "START", "ALIVE"))
+        settled = state["GIVE"] | state["GIVEN"] | state["STOP"] | state["SETTLED"]
+        no_core = ((targets & cores) == 0) & (~cores | rests).all() & (given == 0)
+        m.d.sync += [
+            Assert(self.core_clock | ((clocks & cores) == 0), "a domain without its clock"),
+            Assert(self.core_clock | no_core, "the core's clock stands still too early"),
+            Assert(~settled | ((targets == on) & (targets | rests).all()), "not where it says"),
+            # What makes these provable.
+            Assert(sum(state.values()) == 1, "no state"),
+            Assert(is_one_of(goal, Mode) & is_one_of(self.mode, Mode), "no mode"),
+            Assert(~state["ALIVE"] | (core & self.core_clock & no_core), "in a hurry"),
+            Assert(~started.any() | ~core | self.core_clock, "goes on without a clock"),
+            Assert(~state["SETTLED"] | (goal == self.mode), "in another mode than it says"),
+            Assert(~state["SETTLED"] | (given == permits), "other permissions than the mode's"),
+            Assert(~state["SETTLED"] | (core == self.core_clock), "not the mode's clock"),
+            Assert(
+                ~state["UP"] | (((targets & ~on) == 0) & (targets | rests).all()),
+                "goes up before all is down",
+            ),
+            Assert(~(state["GIVEN"] | state["STOP"]) | (given == permits), "too much permitted"),
+        ]
 
     def add_domain(
         self,

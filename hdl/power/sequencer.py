@@ -150,6 +150,7 @@ class Sequencer(wiring.Component):
                     lost()
 
         with m.FSM(name="state") as fsm:
+            self.encoding = fsm.encoding  # for benches: the names of its codes
             with m.State("REST"):
                 m.d.sync += [timer.eq(0), settling.eq(self.settle)]
                 m.d.comb += self.ramp.eq(want_on)
