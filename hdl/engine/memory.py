@@ -3,10 +3,12 @@
 A write changes the bytes of its word that its mask names.
 """
 
+from collections.abc import Callable
+
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from hdl.config import ACT_BANKS, ChipConfig
@@ -121,6 +123,14 @@ class ActivationMemory(wiring.Component):
     The addresses of all banks are cut into ``config.activation_segments`` segments, each an
     `ActivationSegment` of up to ``config.segment_words`` words a bank.
 
+    Parameters
+    ----------
+    config : ChipConfig
+        Sizes.
+    island : callable, optional
+        Puts segment ``k`` into a power domain: takes ``k`` and the `ActivationSegment`, returns a
+        component with its ports.
+
     Members
     -------
     reads : array of In(BankRead)
@@ -135,7 +145,12 @@ class ActivationMemory(wiring.Component):
         Segments that can be used; an access to another one is an error.
     """
 
-    def __init__(self, config: ChipConfig):
+    def __init__(
+        self,
+        config: ChipConfig,
+        *,
+        island: Callable[[int, ActivationSegment], Component] = lambda _, segment: segment,
+    ):
         self.config = config
         super().__init__(
             {
@@ -148,8 +163,8 @@ class ActivationMemory(wiring.Component):
         )
         size, words = config.segment_words, config.bank_words
         self.segments = [
-            ActivationSegment(min(size, words - first), config.rows)
-            for first in range(0, words, size)
+            island(k, ActivationSegment(min(size, words - first), config.rows))
+            for k, first in enumerate(range(0, words, size))
         ]
         """Those that there are: less than ``activation_segments`` if the rest would be empty."""
 

@@ -1,106 +1,277 @@
-"""The chip as far as it goes: engine, memories and weight cache, start to done without a CPU."""
+"""The chip as far as it goes: engine, memories, MRAM and power, start to done without a CPU."""
 
-from amaranth.hdl import Assert, Module, unsigned
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, flipped
+from collections.abc import Callable
+
+from amaranth.hdl import Assert, Cat, DomainRenamer, Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hdl.config import ChipConfig
 from hdl.engine import Engine
 from hdl.engine.memory import ActivationMemory, HostPort
+from hdl.mram.array import MramArray
+from hdl.mram.bank import MramBank
 from hdl.mram.cache import WeightCache
-from hdl.mram.macro import MramMacro, MramWriteSignature
+from hdl.mram.manager import MaintenancePort, MramManager
+from hdl.mram.signals import FactoryWrite, WordPort
+from hdl.power.domains import Gating, Mode, PowerState, coarse_domains, fast_domains, power_domains
+from hdl.power.fast import FastLevel
+from hdl.power.pmu import Pmu
+from hdl.power.policy import GatingPolicy
+from hdl.soc.islands import Islands
+from hdl.soc.run_control import RunControl, RunError
 
 __all__ = ["Chip"]
 
 
 class Chip(wiring.Component):
-    """Engine, activation memory, weight cache and MRAM.
+    """Engine, weight cache, activation memory and MRAM, each in its power domain.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        All sizes.
+    power_aware : bool
+        For simulation: what is off loses its contents, and its outputs are random.
+    bank : callable
+        Makes an MRAM bank: `hdl.mram.bank.MramBank` or a component with its ports.
 
     Members
     -------
     start : In(1)
-        Run the program at `program`; only while not `busy`.
+        Run the program at `program`; only while not `busy` and in a mode that permits it.
     program : In
         MRAM word address of the first descriptor.
+    gating : In(Gating)
+        When banks and segments are on; may change only while not `busy`.
+    footprint, held : In(activation_segments)
+        Segments that the network uses, and those of them that are kept between runs.
     busy : Out(1)
-        High from the cycle after `start` until the last result is in the activation memory.
+        High from the cycle after `start` until the last result is in the activation memory, or the
+        run has been ended by an error.
     layer_done : Out(1)
         Pulse at the end of each job.
+    error, error_kind, error_address : Out
+        See `RunControl`.
     host : In(HostPort)
         Activation memory, while not `busy`.
-    mram_write : In(MramWriteSignature)
+    word : In(WordPort), maintenance : In(MaintenancePort)
+        Single words of the MRAM, and the registers of its manager.
+    mram_write : In(FactoryWrite)
         Programming of the MRAM, while not `busy`.
-    mram_reads : Out(32)
-        Words read from the MRAM since `start`.
+    mram_reads, corrected : Out(32)
+        Words read from the MRAM since `start`, and wrong bits corrected.
     mram_active : Out(1)
-        The MRAM is powered.
+        A bank of the MRAM takes current; it is awake or on its way.
+    mram_banks_powered : Out(mram_banks)
+        Which ones.
+    power_state : Out(PowerState, one a domain)
+        In the order of `power_domains`.
     mac_active, wait_weights, wait_drain : Out(1)
         See `Engine`.
+    mode_request, mode, mode_ready, wake, core_clock, power_error
+        See `Pmu`: on the clock ``aon``.  ``power_error`` is its ``error``.
     """
 
-    def __init__(self, config: ChipConfig):
-        self.config = config
+    def __init__(
+        self,
+        config: ChipConfig,
+        *,
+        power_aware: bool = True,
+        bank: Callable[[ChipConfig], Component] = MramBank,
+    ):
+        self.config, self.power_aware, self.bank = config, power_aware, bank
+        segments = config.activation_segments
+        domains = len(power_domains(config))
         super().__init__(
             {
                 "start": In(1),
-                "program": In(unsigned(config.mram_address_bits)),
+                "program": In(config.mram_address_bits),
+                "gating": In(Gating),
+                "footprint": In(segments),
+                "held": In(segments),
                 "busy": Out(1),
                 "layer_done": Out(1),
+                "error": Out(1),
+                "error_kind": Out(RunError),
+                "error_address": Out(config.mram_address_bits),
                 "host": In(HostPort(config)),
-                "mram_write": In(MramWriteSignature(config)),
+                "word": In(WordPort(config)),
+                "maintenance": In(MaintenancePort(config)),
+                "mram_write": In(FactoryWrite(config)),
                 "mram_reads": Out(32),
+                "corrected": Out(32),
                 "mram_active": Out(1),
+                "mram_banks_powered": Out(config.mram_banks),
+                "power_state": Out(data.ArrayLayout(PowerState, domains)),
                 "mac_active": Out(1),
                 "wait_weights": Out(1),
                 "wait_drain": Out(1),
+                "mode_request": In(Mode),
+                "mode": Out(Mode),
+                "mode_ready": Out(1),
+                "wake": In(3),
+                "core_clock": Out(1),
+                "power_error": Out(1),
             }
         )
 
-    def elaborate(self, platform):
-        """Connect the blocks."""
-        m = Module()
-        m.submodules.engine = engine = Engine(self.config)
-        m.submodules.memory = memory = ActivationMemory(self.config)
-        m.submodules.cache = cache = WeightCache(self.config)
-        m.submodules.mram = mram = MramMacro(self.config)
+    def islands(self, m: Module, pmu: Pmu, fast: FastLevel) -> Islands:
+        """Who puts the blocks into their domains."""
+        return Islands(m, self.config, pmu, fast, power_aware=self.power_aware)
 
-        wiring.connect(m, flipped(self.mram_write), mram.write)
-        wiring.connect(m, cache.o, engine.words)
-        for engine_read, read in zip(engine.memory_reads, memory.reads, strict=True):
-            wiring.connect(m, engine_read, read)
-        wiring.connect(m, engine.memory_write, memory.write)
-        wiring.connect(m, flipped(self.host), memory.host)
+    def elaborate(self, platform):
+        """Make the power domains, then connect blocks, power and ports."""
+        m = Module()
+        config = self.config
+        pmu, fast = Pmu(config), FastLevel(config)
+        m.submodules.pmu = DomainRenamer("aon")(pmu)
+        m.submodules.fast = fast
+        m.submodules.policy = policy = GatingPolicy(config)
+        m.submodules.run = run = RunControl(config)
+
+        islands = self.islands(m, pmu, fast)
+        manager = MramManager(config)
+        engine = islands.coarse("engine", Engine(config), reset=run.abort)
+        cache = islands.coarse("wcache", WeightCache(config), reset=run.abort)
+        mctl = islands.coarse("mctl", manager, retained=manager.retained)
+        for domain in coarse_domains(config):
+            if not domain.present:
+                islands.empty(domain.name)
+        m.submodules.memory = memory = ActivationMemory(
+            config, island=lambda k, segment: islands.fast_domain(f"act{k}", segment)
+        )
+        m.submodules.mram = mram = MramArray(config, bank=self.bank, power_aware=self.power_aware)
+
+        self.connect_stream(m, engine, cache, mctl, mram)
+        self.connect_run(m, run, engine, cache, mctl, fast)
+        self.connect_memory(m, engine, memory, policy)
+        self.connect_policy(m, policy, engine, mctl, fast, mram)
+        self.connect_modes(m, pmu, fast)
+        m.d.sync += [
+            Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
+            Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
+            Assert(~self.start | fast.allowed, "started in a mode that does not permit it"),
+        ]
+        return m
+
+    def connect_stream(self, m, engine, cache, mctl, mram):
+        """Program and weights, from the banks to the engine."""
+        connect(m, cache.o, engine.words)
+        connect(m, cache.mram, mctl.stream)
+        connect(m, flipped(self.word), mctl.word)
+        connect(m, flipped(self.maintenance), mctl.maintenance)
+        connect(m, flipped(self.mram_write), mram.factory)
+        for access, bank in zip(mctl.banks, mram.access, strict=True):
+            connect(m, access, bank)
         m.d.comb += [
-            memory.on.eq(~0),
-            memory.host_ready.eq(1),
-            engine.segments_ready.eq(1),
-            engine.start.eq(self.start),
-            engine.program.eq(self.program),
             engine.address.eq(cache.address),
             cache.keep.eq(engine.keep),
             cache.rewind.eq(engine.rewind),
             cache.seek.valid.eq(engine.seek.valid),
             cache.seek.payload.eq(engine.seek.payload),
-            cache.stop.eq(engine.stop),
             cache.end.eq(engine.end),
             cache.end_valid.eq(engine.end_valid),
+            cache.wake_mark.eq(engine.wake_mark),
+        ]
+
+    def connect_run(self, m, run, engine, cache, mctl, fast):
+        """A run, from its start to its end or its error."""
+        segments = self.config.activation_segments
+        m.d.comb += [
+            engine.start.eq(self.start),
+            engine.program.eq(self.program),
             cache.clear.eq(self.start),
-            mram.read.power.eq(cache.mram.wake),
-            mram.read.enable.eq(cache.mram.enable),
-            mram.read.address.eq(cache.mram.address),
-            cache.mram.ready.eq(mram.read.ready),
-            cache.mram.data.eq(mram.read.data),
-            cache.mram.valid.eq(mram.read.valid),
+            cache.stop.eq(engine.stop | run.stop),
+            mctl.clear.eq(self.start),
+            mctl.idle.eq(~engine.busy & ~self.start & fast.allowed),
+            fast.busy.eq(engine.busy | mctl.busy),
+            run.start.eq(self.start),
+            run.running.eq(engine.busy),
+            run.failed.eq(cache.failed),
+            run.kind.eq(cache.error_kind),
+            run.address.eq(cache.error_address),
+            run.power_failed.eq(
+                (fast.error[:segments] & ~engine.segments_ready.replicate(segments)).any()
+            ),
+            run.streaming.eq(cache.mram.wake),
             self.busy.eq(engine.busy),
             self.layer_done.eq(engine.layer_done),
+            self.error.eq(run.error),
+            self.error_kind.eq(run.error_kind),
+            self.error_address.eq(run.error_address),
             self.mram_reads.eq(cache.reads),
-            self.mram_active.eq(mram.read.power),
+            self.corrected.eq(mctl.corrected),
             self.mac_active.eq(engine.mac_active),
             self.wait_weights.eq(engine.wait_weights),
             self.wait_drain.eq(engine.wait_drain),
         ]
-        m.d.sync += [
-            Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
-            Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
+
+    def connect_memory(self, m, engine, memory, policy):
+        """Activations, between engine, memory and host."""
+        for engine_read, read in zip(engine.memory_reads, memory.reads, strict=True):
+            connect(m, engine_read, read)
+        connect(m, engine.memory_write, memory.write)
+        connect(m, flipped(self.host), memory.host)
+        m.d.comb += [
+            memory.on.eq(Cat(state == PowerState.ON for state in policy.states)),
+            memory.host_ready.eq(policy.host_ready),
+            policy.host_open.eq(self.host.open),
         ]
-        return m
+
+    def connect_policy(self, m, policy, engine, mctl, fast, mram):
+        """What the program needs, as targets of the fast sequencers."""
+        segments, banks = self.config.activation_segments, self.config.mram_banks
+        m.d.comb += [
+            policy.gating.eq(self.gating),
+            policy.busy.eq(engine.busy),
+            policy.footprint.eq(self.footprint),
+            policy.held.eq(self.held),
+            policy.job_used.eq(engine.job_used),
+            policy.job_live.eq(engine.job_live),
+            policy.next_used.eq(engine.next_used),
+            policy.next_live.eq(engine.next_live),
+            policy.job_done.eq(engine.layer_done),
+            engine.segments_ready.eq(policy.next_ready),
+            policy.stream_banks.eq(Cat(access.wake for access in mctl.banks)),
+            mram.keep.eq(policy.keep_banks & fast.allowed.replicate(banks)),
+        ]
+        for index, domain in enumerate(fast_domains(self.config)):
+            if index < segments:
+                m.d.comb += [
+                    fast.target[index].eq(policy.targets[index]),
+                    policy.states[index].eq(fast.state[index]),
+                ]
+                continue
+            bank = index - segments
+            m.d.comb += [
+                fast.target[index].eq(mram.targets[bank]),
+                mram.states[bank].eq(fast.state[index]),
+                mram.errors[bank].eq(fast.error[index]),
+            ]
+            control = self.bank_control(m, fast, domain.name)
+            connect(m, control, mram.control[bank])
+        m.d.comb += [
+            self.mram_banks_powered.eq(mram.powered),
+            self.mram_active.eq(mram.powered.any()),
+        ]
+
+    def bank_control(self, m: Module, fast: FastLevel, name: str):
+        """What the sequencer of an MRAM bank does; a place for tests to interfere."""
+        return getattr(fast.control, name)
+
+    def connect_modes(self, m, pmu, fast):
+        """The PMU's ports, and the states of all domains."""
+        connect(m, pmu.link, fast.link)
+        m.d.comb += [
+            pmu.mode_request.eq(self.mode_request),
+            pmu.wake_mode.eq(Mode.INFER),
+            pmu.wake.eq(self.wake),
+            pmu.wake_mask.eq(0b111),
+            self.mode.eq(pmu.mode),
+            self.mode_ready.eq(pmu.mode_ready),
+            self.core_clock.eq(pmu.core_clock),
+            self.power_error.eq(pmu.error),
+        ]
+        states = [PowerState.ON, *pmu.state, *fast.state]
+        m.d.comb += [self.power_state[i].eq(state) for i, state in enumerate(states)]
