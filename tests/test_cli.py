@@ -16,6 +16,7 @@ from PIL import Image
 import mmsp.cli.run
 from hdl.config import CONFIGS, SMALL
 from hdl.engine.descriptor import DESCRIPTOR_WORDS
+from hdl.power import power_domains
 from mmsp import Simulator
 from mmsp.cli import main
 from mmsp.cli.main import COMMANDS
@@ -35,7 +36,8 @@ LAYER_FIELDS = [
 ]  # fmt: skip
 REPORT_FIELDS = [
     "model", "target", "config", "cycles", "cycles_each", "macs", "mac_utilisation",
-    "roofline_cycles", "mram_bytes_read", "mram_active_cycles", "energy_uj", "layers", "outputs",
+    "roofline_cycles", "mram_bytes_read", "mram_active_cycles", "gating",
+    "mram_bank_cycles", "mram_wakeups", "corrected", "power", "energy_uj", "layers", "outputs",
     "bit_exact",
 ]  # fmt: skip
 
@@ -156,6 +158,17 @@ def test_compile_and_inspect(capsys, model, tmp_path):
     assert mode == 0o666 & ~mask
 
 
+def check_power(document):
+    """Fields of a run on SMALL with gating per layer."""
+    assert document["mram_active_cycles"] <= document["mram_bank_cycles"]
+    assert (document["gating"], document["corrected"]) == ("per_layer", 0)
+    assert document["mram_wakeups"] >= 1
+    assert list(document["power"]) == [domain.name for domain in power_domains(SMALL)]
+    for power in document["power"].values():
+        assert list(power) == ["on_cycles", "retain_cycles", "wakeups"]
+        assert power["on_cycles"] + power["retain_cycles"] <= document["cycles"]
+
+
 @pytest.mark.sim
 def test_rtl_target(capsys, digits, tmp_path):
     """Digits as tensors and as a picture, from the model and from its image."""
@@ -164,7 +177,7 @@ def test_rtl_target(capsys, digits, tmp_path):
     np.save(tmp_path / "x.npy", values)
     out, report, waves = (tmp_path / name for name in ("o.npz", "r.json", "w.fst"))
     files = ["--input", str(tmp_path / "x.npy"), "--output", str(out), "--json", str(report)]
-    assert main(["run", digits, "--config", "SMALL", *files]) == 0
+    assert main(["run", digits, "--config", "SMALL", "--gating", "Per_Layer", *files]) == 0
     printed = capsys.readouterr().out
     names = "golden model, TFLM" if tflm_available() else "golden model"
     assert f"bit-exact: {names}" in printed
@@ -190,6 +203,7 @@ def test_rtl_target(capsys, digits, tmp_path):
     assert document["roofline_cycles"] == roofline <= document["cycles"]
     assert document["mram_bytes_read"] >= image.program.words * 16
     assert 0 < document["mram_active_cycles"] <= document["cycles"]
+    check_power(document)
     with np.load(out) as arrays:
         probabilities = arrays["probabilities"]
     assert probabilities.shape == (3, 1, 10)

@@ -13,7 +13,7 @@ from html_page import Page
 from judge import random_int8, small_network
 
 from hdl.config import ACT_BANKS, SMALL
-from hdl.power import Gating, PowerState, power_domains
+from hdl.power import Gating
 from mmsp.cli import main
 from mmsp.compiler import compile_graph
 from mmsp.description import Description
@@ -62,8 +62,8 @@ def made_up_report(graph, rng, *, count=1, single=True):
         port.name: random_int8(rng, (count, *port.shape)[single:]) for port in description.outputs
     }
     result = Result(
-        config=SMALL, gating=Gating.PER_BURST, outputs=outputs, int8_outputs=outputs, cycles=run.cycles,
-        cycles_each=[run.cycles] * count, macs=description.macs, mac_utilisation=0.25,
+        config=SMALL, gating=Gating.PER_BURST, outputs=outputs, int8_outputs=outputs,
+        cycles=run.cycles, cycles_each=[run.cycles] * count, macs=description.macs, mac_utilisation=0.25,
         roofline_cycles=1000, mram_reads=run.mram_reads,
         mram_active_cycles=run.mram_active_cycles,
         layers=layer_results(description, SMALL, image.program.words, run), first=run,

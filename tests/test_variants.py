@@ -72,6 +72,23 @@ def test_name_and_sizes(name, base, sizes):
     assert (configuration_hash(found) == configuration_hash(base)) == (found == base)
 
 
+@pytest.mark.parametrize(
+    ("name", "cycles"), [("FULL+wake5", 5), ("small+ACT64+mram256+WAKE500", 500)]
+)
+def test_wakeup(name, cycles):
+    found = find_config(name)
+    assert found.mram_wakeup == cycles
+    assert found.name == name.upper().replace("+ACT", "+act").replace("+MRAM", "+mram").replace(
+        "+WAKE", "+wake"
+    )
+    assert find_config(found.name) == make_variant(found) == found
+    assert make_variant(found, wakeup=FULL.mram_wakeup).mram_wakeup == FULL.mram_wakeup
+    # A program does not depend on it.
+    assert configuration_hash(found) == configuration_hash(
+        make_variant(found, wakeup=FULL.mram_wakeup)
+    )
+
+
 @pytest.mark.parametrize("base", CONFIGS.values(), ids=CONFIGS)
 def test_limits_are_what_the_hardware_takes(base):
     """One beyond each limit is refused; at the limits the chip can be elaborated."""
@@ -100,6 +117,7 @@ def test_unknown_names(name):
         (["--act-kib", "0"], "must have 1..4096 KiB, and --act-kib is 0"),
         (["--mram-kib", "100"], "must have 32..16384 KiB and a power of two, and --mram-kib is 1"),
         (["--act-kib", "x"], "argument --act-kib: invalid int value: 'x'"),
+        (["--config", "SMALL+wake0"], "must wake up in 1..100000 cycles, and 0 are given"),
         (["--config", "SMALL+act0"], "a variant of SMALL must have 1..1024 KiB, and --act-kib"),
     ],
 )
