@@ -63,8 +63,8 @@ def made_up_report(graph, rng, *, count=1, single=True):
     }
     result = Result(
         config=SMALL, gating=Gating.PER_BURST, outputs=outputs, int8_outputs=outputs,
-        cycles=run.cycles, cycles_each=[run.cycles] * count, macs=description.macs, mac_utilisation=0.25,
-        roofline_cycles=1000, mram_reads=run.mram_reads,
+        cycles=run.cycles, cycles_each=[run.cycles] * count, macs=description.macs,
+        mac_utilisation=0.25, roofline_cycles=1000, mram_reads=run.mram_reads,
         mram_active_cycles=run.mram_active_cycles,
         layers=layer_results(description, SMALL, image.program.words, run), first=run,
     )  # fmt: skip
