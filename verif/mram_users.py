@@ -22,6 +22,8 @@ CODE_PROBABILITY = 0.3
 NEAR_PROBABILITY = 0.4
 """Of an operation close to the stream."""
 HOLD_PROBABILITY = 0.3
+BROKEN_PROBABILITY = 0.2
+"""Of an operation in the bank that does not wake up, if there is one."""
 
 
 def gap(rng: np.random.Generator, longest: int) -> int:

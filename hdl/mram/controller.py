@@ -8,7 +8,7 @@ from hdl.config import ChipConfig
 from hdl.mram.secded import Decoder
 from hdl.mram.signals import BankAccess, ReadStream, WordPort
 from hdl.mram.word_arbiter import WordArbiter
-from hdl.mram.word_unit import WordUnit
+from hdl.mram.word_unit import MAX_RETRIES, PATIENCE, WordUnit
 
 __all__ = ["COUNTER_BITS", "MramController"]
 
@@ -29,7 +29,7 @@ class MramController(wiring.Component):
         Sizes and times of the banks.
     ports : int
         How many may ask for operations on words.
-    patience : int
+    patience, max_retries : int
         See `WordUnit`.
 
     Attributes
@@ -64,8 +64,16 @@ class MramController(wiring.Component):
         Something is wanted, in work or in flight: the controller must not lose its supply.
     """
 
-    def __init__(self, config: ChipConfig, *, ports: int = 3, patience: int = 4096):
-        self.config, self.ports, self.patience = config, ports, patience
+    def __init__(
+        self,
+        config: ChipConfig,
+        *,
+        ports: int = 3,
+        patience: int = PATIENCE,
+        max_retries: int = MAX_RETRIES,
+    ):
+        self.config, self.ports = config, ports
+        self.patience, self.max_retries = patience, max_retries
         super().__init__(
             {
                 "stream": In(ReadStream(config)),
@@ -96,7 +104,9 @@ class MramController(wiring.Component):
         low = config.mram_bank_address_bits
 
         m.submodules.arbiter = arbiter = WordArbiter(config, ports=self.ports)
-        m.submodules.unit = unit = WordUnit(config, patience=self.patience)
+        m.submodules.unit = unit = WordUnit(
+            config, patience=self.patience, max_retries=self.max_retries
+        )
         m.submodules.decoder = decoder = Decoder()
         for outer, inner in zip(self.words, arbiter.words, strict=True):
             wiring.connect(m, flipped(outer), inner)

@@ -15,10 +15,12 @@ from hdl.mram.signals import (
     WordStatus,
 )
 
-__all__ = ["MAX_RETRIES", "WordUnit"]
+__all__ = ["MAX_RETRIES", "PATIENCE", "WordUnit"]
 
 MAX_RETRIES = 3
 """Further write pulses for a word that does not read back as it was written."""
+PATIENCE = 4096
+"""Cycles that a request gives way to the stream: 82 us at 50 MHz."""
 
 
 class WordUnit(wiring.Component):
@@ -35,8 +37,8 @@ class WordUnit(wiring.Component):
         Sizes and ``mram_latency``.
     patience : int
         Cycles that a request gives way to the stream, at least 1: with some gating policies a run
-        keeps its banks awake to its end.  The default is 82 us at 50 MHz.
-    retries : int
+        keeps its banks awake to its end.
+    max_retries : int
         Other than `MAX_RETRIES` for proofs only.
 
     Members
@@ -69,10 +71,12 @@ class WordUnit(wiring.Component):
         A request is in work, or a bank is held.
     """
 
-    def __init__(self, config: ChipConfig, *, patience: int = 4096, retries: int = MAX_RETRIES):
+    def __init__(
+        self, config: ChipConfig, *, patience: int = PATIENCE, max_retries: int = MAX_RETRIES
+    ):
         if patience < 1:
             raise ValueError(f"patience must be at least 1, not {patience!r}")
-        self.config, self.patience, self.retries = config, patience, retries
+        self.config, self.patience, self.max_retries = config, patience, max_retries
         super().__init__(
             {
                 "word": In(WordPort(config)),
@@ -102,7 +106,7 @@ class WordUnit(wiring.Component):
         read = Signal(MRAM_CODE_BITS)
         """What was read, as stored; then what is handed back."""
         status = Signal(WordStatus)
-        tries = Signal(range(self.retries + 1))
+        tries = Signal(range(self.max_retries + 1))
         waited = Signal(range(self.patience + 1))
         claimed = Signal()
         reading = Signal(config.mram_latency - 1)
@@ -126,7 +130,7 @@ class WordUnit(wiring.Component):
         ]
         m.d.sync += reading.eq(Cat(access.enable & ~access.write, reading))
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += [
                     word.request.ready.eq(1),
@@ -213,7 +217,7 @@ class WordUnit(wiring.Component):
                         m.d.sync += status.eq(WordStatus.CORRECTED)
                 with m.Elif((operation == WordOperation.WRITE) & (read != code)):
                     m.d.sync += status.eq(WordStatus.VERIFY_FAILED)
-                    with m.If(tries != self.retries):
+                    with m.If(tries != self.max_retries):
                         m.d.comb += [access.enable.eq(1), access.write.eq(1), self.retry.eq(1)]
                         m.d.sync += tries.eq(tries + 1)
                         m.next = "WRITE"
@@ -223,6 +227,7 @@ class WordUnit(wiring.Component):
                 m.d.sync += held.eq(access.wake)
                 m.next = "IDLE"
 
+        states = [fsm.ongoing(name) for name in ("IDLE", "WAIT", "WRITE", "READ", "CHECK", "END")]
         outstanding = Signal(2)
         m.d.sync += outstanding.eq(
             outstanding + (word.request.valid & word.request.ready) - word.done
@@ -234,7 +239,7 @@ class WordUnit(wiring.Component):
             Assert(~access.enable | ~access.busy, "access to an MRAM bank that is writing"),
             Assert(~access.enable | self.owns, "access to an MRAM bank that others may use"),
             Assert(~self.pulse | self.retry | ~refused, "write to a protected MRAM bank"),
-            Assert(outstanding <= 1, "a request was taken while another is in work"),
-            Assert(~word.done | (outstanding == 1), "the end of a request that was not taken"),
+            Assert(Cat(*states).any(), "a state that does not exist"),
+            Assert(outstanding == ~states[0], "requests that were taken and ends do not add up"),
         ]
         return m
