@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from published import DATA
+from published import DATA, needs_data
 from recurrent_networks import lstm
 from segment_walk import (
     RetentionError,
@@ -59,11 +59,10 @@ def random_programs(seed, count, config=SMALL):
     return programs
 
 
+@needs_data
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_keep_what_they_need(name):
     path = DATA / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path.name} in ../shared/data")
     graph = read_tflite(path.read_bytes(), path.stem)
     for program in (compile_graph(graph, FULL), compile_tight(graph, FULL)):
         assert walk(program).off  # some segment is off in some job
@@ -71,10 +70,9 @@ def test_published_networks_keep_what_they_need(name):
     assert memory.off == memory.retained == 0
 
 
+@needs_data
 def test_tiled_network_keeps_what_it_needs():
     path = DATA / "mlcommons-tiny/models/vww_96_int8.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path.name} in ../shared/data")
     graph = read_tflite(path.read_bytes(), path.stem)
     program = compile_graph(graph, replace(FULL, name="TILED", activation_kib=56))
     assert len(program.jobs) > 2 * len(program.layers)

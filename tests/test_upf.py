@@ -1,5 +1,6 @@
 import random
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -67,16 +68,21 @@ def test_no_command_is_there_twice():
 
 
 def test_every_option_is_needed():
-    checked = 0
+    """Three of each kind, of the commands for domains of different kinds."""
+    checked = Counter()
     lines = commands(TEXT)
     for index, line in enumerate(lines):
         for option in re.findall(r"\s-\w+ (?:\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\S+)", line):
-            if option.strip() == "-direction in":  # the default
+            kind = line.split()[0], option.split()[0]
+            if option.strip() == "-direction in" or checked[kind] == 3:  # "in" is the default
                 continue
             text = "\n".join([*lines[:index], line.replace(option, "", 1), *lines[index + 1 :]])
             assert problems(text), f"{line} without {option}"
-            checked += 1
-    assert checked > 300
+            checked[kind] += 1
+    options = {(command.name, option) for command in parse(TEXT) for option in command.options} - {
+        ("create_supply_port", "-direction")
+    }
+    assert checked.keys() == options
 
 
 def test_a_wrong_word_is_seen():
@@ -102,7 +108,7 @@ def test_a_wrong_word_is_seen():
         ]
         assert spots, kind
         words = sorted({found[0] for _, found in spots})
-        for index, found in draw.sample(spots, min(len(spots), 15)):
+        for index, found in draw.sample(spots, min(len(spots), 8)):
             old = found[0]
             new = swaps.get(old) or draw.choice([word for word in words if word != old])
             line = body[index]
@@ -110,7 +116,7 @@ def test_a_wrong_word_is_seen():
             text = "\n".join([*body[:index], line, *body[index + 1 :]])
             assert problems(text), f"{body[index]}: {old} -> {new}"
             changed += 1
-    assert changed > 180
+    assert changed > 100
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from burst_model import run_bursts
 from judge import activation, convolution, network, random_int8, small_network
 from judge import constant as make_constant
-from published import DATA
+from published import DATA, needs_data
 from recurrent_networks import lstm
 
 from hdl.config import ECP5, FULL, SMALL
@@ -42,12 +42,11 @@ def fully_connected(rng, inputs, outputs):
     return network(convolution(ends[0], weights, None, ends[1]))
 
 
+@needs_data
 @pytest.mark.parametrize("wakeup", WAKEUPS)
 @pytest.mark.parametrize("name", MLPERF_TINY)
 def test_marks_hide_wake_ups(name, wakeup, all_turns):
     path = DATA / f"mlcommons-tiny/models/{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path.name} in ../shared/data")
     config = replace(FULL, mram_wakeup=wakeup)
     program = compile_graph(read_tflite(path.read_bytes(), name), config)
     words, marks = consumption(program.jobs, config).words(), wake_marks(program.jobs, config)
