@@ -105,7 +105,13 @@ class MramArray(wiring.Component):
                 access.q.eq(Mux(control.isolate, 0, q)),
                 access.busy.eq(Mux(control.isolate, 0, busy)),
             ]
-            m.d.sync += Assert(
-                ~access.enable | (access.ready & ~control.isolate), "access to an isolated bank"
-            )
+            m.d.sync += [
+                Assert(
+                    ~access.enable | (access.ready & ~control.isolate), "access to an isolated bank"
+                ),
+                Assert(
+                    macro.supply | ~(access.q.any() | access.busy),
+                    f"bank {b} is dead and drives the controller",
+                ),
+            ]
         return m

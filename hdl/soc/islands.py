@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import DomainRenamer, Module, Signal, Value
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Assert, Cat, DomainRenamer, Module, Signal, Value
+from amaranth.lib.wiring import Component, Flow
 
 from hdl.config import ChipConfig
 from hdl.power.control_crossing import ControlCrossing
@@ -82,6 +82,12 @@ class Islands:
         )
         self.pass_on(control, island.control)
         self.m.d.comb += island.supply.eq(self.supply(name, control.switches, clock=clock))
+        outputs = Cat(
+            value for _, member, value in block.signature.flatten(island) if member.flow is Flow.Out
+        )
+        self.m.d.sync += Assert(
+            island.supply | ~outputs.any(), f"domain {name} is dead and drives its neighbours"
+        )
         return island
 
     def supply(self, name: str, switches: Value, *, clock: str) -> Value:
