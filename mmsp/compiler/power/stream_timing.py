@@ -186,13 +186,24 @@ def follow_array(line: Timeline, job: Job, pixels: int, config: ChipConfig) -> N
         begin = line.free
         line.take(parameter_words(config.rows), line.begun)
         if fields.get("ones"):
-            spent = sum(lengths) * passes * steps
-            line.begun = max(line.free, line.now)
-            line.free = line.begun + max(spent, pixels * turns)
-            line.shadow = line.free - lengths[-1] * steps
+            follow_ones(line, lengths * passes, steps, pixels * turns)
             continue
         tiles = [weight_words(tile, form) for tile in job.tiles[group]]
         follow_group(line, tiles, lengths, steps, turns)
+
+
+def follow_ones(line: Timeline, lengths: Sequence[int], steps: int, drained: int) -> None:
+    """A group whose tiles take no words: the loader hands them out one after another all the same.
+
+    ``lengths``: pixels of each tile.  ``drained``: cycles of the drain.
+    """
+    line.now = max(line.now, line.shadow) + 1
+    line.begun = max(line.free, line.now)
+    line.free = line.begun + sum(lengths) * steps
+    line.shadow = line.free - lengths[-1] * steps
+    if len(lengths) > 1:  # the last one, when the last but one is in the array
+        line.now = line.shadow - lengths[-2] * steps + 1
+    line.free = max(line.free, line.begun + drained)
 
 
 def follow_group(
