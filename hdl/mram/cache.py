@@ -42,9 +42,9 @@ class RingControl(wiring.Component):
     Words are requested in bursts, and only in a burst.  A seek begins one; `stop`, an error, and
     the end of what there is to request while `may_sleep` is 1 end it.  The next one begins when
     the ring holds no more words than the mark, and a quarter of it is free: then a burst is long
-    against the time in which the MRAM wakes up and falls asleep.  Two cases do not wait for the
-    quarter: a ring without words, and one that has kept words, as they leave no room until they
-    have been read for the last time.
+    against the time in which the MRAM wakes up and falls asleep.  A ring that has kept words does
+    not wait for the quarter, as they leave no room until they have been read for the last time; so
+    one with nothing to offer never waits: its words are kept ones, or it is empty.
 
     Members
     -------
@@ -224,7 +224,7 @@ class RingControl(wiring.Component):
         room, hungry = Signal(), Signal()
         m.d.comb += [
             ahead.eq(stored - read),
-            room.eq((held <= capacity - capacity // 4) | (base != read) | (ahead == 0)),
+            room.eq((held <= capacity - capacity // 4) | (base != read)),
             hungry.eq(more & ~full & room & (ahead <= self.wake_mark * WAKE_UNIT)),
         ]
         with m.If(hungry):
