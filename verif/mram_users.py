@@ -22,7 +22,7 @@ CODE_PROBABILITY = 0.3
 NEAR_PROBABILITY = 0.4
 """Of an operation close to the stream."""
 HOLD_PROBABILITY = 0.3
-BROKEN_PROBABILITY = 0.2
+BROKEN_PROBABILITY = 0.35
 """Of an operation in the bank that does not wake up, if there is one."""
 
 

@@ -148,6 +148,7 @@ class MramController(wiring.Component):
                 Assert(~bank.enable | ~bank.busy, "access to an MRAM bank that is writing"),
                 Assert(~bank.enable | bank.wake, "access to an MRAM bank that may fall asleep"),
                 Assert(~draining[b] | bank.wake, "MRAM bank let go before a read returned"),
+                Assert(~(worked & draining[b]), "access to a word among the stream's reads"),
             ]
 
         def choose(name: str, index: Value) -> Value:
