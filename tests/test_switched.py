@@ -231,11 +231,6 @@ def after_cycle(seed, retention=Retention.NONE, *, tamper=(), power_aware=True):
     return result
 
 
-def differing(results, expected):
-    """Names of what was not as expected even once."""
-    return {name for name in expected if all(found[name] != expected[name] for found in results)}
-
-
 @pytest.mark.parametrize("retention", Retention)
 def test_only_what_is_reset_or_retained_comes_back(retention):
     results = [after_cycle(seed, retention) for seed in SEEDS]
@@ -286,6 +281,63 @@ def test_without_retention_it_is_lost(retention, fault, name):
 def test_hardware_has_isolation_and_reset_only():
     found = after_cycle(0, power_aware=False)
     assert found == RESET | {"memory": WORDS, "table": TABLE}
+
+
+@pytest.mark.parametrize("retention", [Retention.NONE, Retention.REGISTERS])
+def test_supply_of_an_array_that_is_not_there_keeps_nothing(retention):
+    dut = switched(retention)
+
+    async def testbench(ctx):
+        await power_up(ctx, dut)
+        await work(ctx, dut)
+        await power_down(ctx, dut, retain=True)
+        await power_up(ctx, dut)
+        memory, _ = await contents(ctx, dut)
+        assert memory != WORDS
+
+    simulate(dut, testbench)
+
+
+def test_restore_wins_over_reset():
+    dut = switched(Retention.REGISTERS)
+
+    async def testbench(ctx):
+        await power_up(ctx, dut)
+        await work(ctx, dut)
+        await power_down(ctx, dut, save=True)
+        ctx.set(dut.supply, 1)
+        ctx.set(dut.control.clock, 1)
+        ctx.set(dut.control.restore, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.control.restore, 0)
+        ctx.set(dut.control.reset, 0)
+        ctx.set(dut.control.isolate, 0)
+        assert ctx.get(dut.threshold) == 257 * WORDS[3]
+        assert ctx.get(dut.count) == 7
+
+    simulate(dut, testbench)
+
+
+def test_loss_of_supply_with_a_running_clock():
+    dut = switched()
+
+    async def testbench(ctx):
+        for seed in SEEDS:
+            ctx.set(dut.seed, seed)
+            await power_up(ctx, dut)
+            await work(ctx, dut)
+            assert ctx.get(dut.control.good)
+            ctx.set(dut.supply, 0)
+            assert not ctx.get(dut.control.good)
+            # Nothing is asserted of what is dead.
+            await ctx.tick().repeat(8)
+            found = state(ctx, dut)
+            assert {name for name in WORKED if found[name] != WORKED[name]} >= {
+                "count",
+                "o.payload",
+            }
+
+    simulate(dut, testbench)
 
 
 @pytest.mark.parametrize("retention", [Retention.NONE, Retention.ARRAY])
