@@ -3,7 +3,7 @@
 # Amaranth's `m.If` is typed as a generator, not as the context manager that it is.
 # pyright: reportGeneralTypeIssues=false
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -124,6 +124,9 @@ class FaultyMram(wiring.Component):
             port, waited = bank.port, Signal(range(TIME_OUT + 1), name=f"waited_{b}")
             connect(m, flipped(self.faults[b]), bank.faults)
             failed = waited == TIME_OUT
+            # The logic dies with the banks, and so never sees one of them go.
+            was_ready = Signal(name=f"was_ready_{b}")
+            m.d.sync += was_ready.eq(access.ready)
             with m.If(~access.wake | self.cut):
                 m.d.sync += waited.eq(0)
             with m.Elif(~port.awake & ~failed):
@@ -131,7 +134,7 @@ class FaultyMram(wiring.Component):
             m.d.comb += [
                 self.wear[b].eq(controller.wear[b]),
                 port.supply.eq(access.wake & ~failed & ~self.cut),
-                access.ready.eq(port.awake),
+                access.ready.eq(Mux(self.cut, was_ready, port.awake)),
                 access.failed.eq(failed),
                 port.enable.eq(access.enable & ~self.cut),
                 port.write.eq(access.write),

@@ -14,6 +14,8 @@ from verif.faulty_bench import FaultyBench, decode, encode, half_of
 READ, WRITE = WordOperation.READ, WordOperation.WRITE
 DOUBLES = 150
 WRITES = 120
+BURST = 16
+"""Of the scrubber, by default."""
 MIN_EVENTS = 8
 MOST_BITS = 6
 """Of a mask."""
@@ -203,18 +205,40 @@ async def scrubs_lost_bits(dut) -> None:
     assert 1 <= bench.count("lost") <= len(doubles)
 
 
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def scrubs_at_the_stated_rate(dut) -> None:
+    """Cycles a word back to back, without errors, as docs/mram.md has them."""
+    bench = FaultyBench(dut)
+    await bench.start()
+    await bench.program({a: encode(bench.random_word()) for a in range(bench.words)})
+    dut.scrub.value = dut.idle.value = 1
+    cycles = 0
+    while bench.count("scrubbed") < bench.words:
+        await RisingEdge(dut.clk)
+        cycles += 1
+    # Between two bursts the bank falls asleep.
+    bursts = bench.words // BURST
+    rest = cycles - bench.words * (parameters()["latency"] + 4)
+    assert 0 <= rest <= bursts * (parameters()["wakeup"] + 4), rest
+
+
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def self_test_through_the_controller(dut) -> None:
     """A stuck bit in the cells is found at its address; protected and deaf banks are not tested."""
     bench = FaultyBench(dut)
     await bench.start()
 
+    cycles = 0
+
     async def run(bank: int) -> tuple[bool, WordStatus, int]:
         dut.test_bank.value, dut.test_start.value = bank, 1
         await RisingEdge(dut.clk)
         dut.test_start.value = 0
+        nonlocal cycles
+        cycles = 0
         while not dut.test_done.value:
             await RisingEdge(dut.clk)
+            cycles += 1
         await RisingEdge(dut.clk)
         status = WordStatus(dut.test_status.value.to_unsigned())
         return bool(dut.test_passed.value), status, dut.test_address.value.to_unsigned()
@@ -223,6 +247,11 @@ async def self_test_through_the_controller(dut) -> None:
     bank = int(bench.rng.integers(bench.banks))
     first = bank * bench.bank_words
     assert (await run(bank))[:2] == (True, WordStatus.OK)
+    # As docs/mram.md has it; the rest is the wake-up.
+    given = parameters()
+    read_and_write = given["latency"] + 3 + given["write_cycles"] + 4
+    rest = cycles - 5 * bench.bank_words * read_and_write
+    assert 0 <= rest <= given["wakeup"] + MOST_BITS, rest
     after = await bench.peek_all()
     assert set(after[first : first + bench.bank_words]) == {0}, "the test left something else"
     del before[first : first + bench.bank_words], after[first : first + bench.bank_words]
