@@ -205,6 +205,7 @@ class RingControl(wiring.Component):
             Assert(in_flight - abandoned == arriving, "reads in flight do not add up"),
             Assert(~self.valid | (to_read != to_stored), "offers a word that is not there"),
             Assert(~burst | active, "a burst of no stream"),
+            Assert(~self.enable | burst, "read outside of a burst"),
             Assert(self.wake | (in_flight == 0), "asleep with reads in flight"),
             Assert(self.wake | ~(waiting & waited), "asleep while the consumer waits"),
             Assert(~self.wake_next | self.wake, "wakes the next bank, and not this one"),
