@@ -180,6 +180,7 @@ class Pmu(wiring.Component):
         again = wanted != goal
 
         with m.FSM(name="change") as fsm:
+            self.encoding = fsm.encoding  # for benches: the names of its codes
             with m.State("SETTLED"):
                 m.d.comb += self.mode_ready.eq(wanted == self.mode)
                 with m.If(wanted != self.mode):
