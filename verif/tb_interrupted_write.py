@@ -19,6 +19,7 @@ from verif.faulty_bench import FaultyBench, decode, encode
 OFF_CYCLES = 3
 FINISHED_SHARE = 1 / 20
 """Points behind the last word."""
+HOLD_SHARE = 2 / 3
 HEAD_SHARE = 1 / 4
 """Points within the words that are written last, the header."""
 
@@ -47,12 +48,14 @@ class Update:
             self.bench.offer(WordOperation.WRITE, address, word)
 
 
-async def update_for(bench: FaultyBench, words: list[tuple[int, int]], cycles: int) -> Update:
+async def update_for(
+    bench: FaultyBench, words: list[tuple[int, int]], cycles: int, *, hold: bool
+) -> Update:
     """Let an update run for so many cycles; cut the supply, and bring it back."""
     dut, update = bench.dut, Update(bench, words)
     for bank in range(bench.banks):
         bench.fault(bank, "torn", bench.random_code())
-    dut.word__hold.value = int(bench.rng.integers(2))
+    dut.word__hold.value = hold
     for _ in range(cycles):
         await RisingEdge(dut.clk)
         update.step()
@@ -101,27 +104,30 @@ class Campaign:
         self.cells = {address: bench.random_code() for address in range(bench.words)}
         for first, words in ((self.first_a, slot_a), (self.first_b, old_b)):
             self.cells |= {first + index: encode(word) for index, word in enumerate(words)}
-        self.cycles = 0
+        self.cycles = [0, 0]
+        """Of the whole update: the bank wakes up for each word, or is held awake."""
         self.seen: Counter[str] = Counter()
 
     async def measure(self) -> None:
         """Write all of it without interruption: how long it takes."""
         await self.bench.program(self.cells)
-        whole = Update(self.bench, self.update)
-        while len(whole.finished) < len(self.update):
-            await RisingEdge(self.bench.dut.clk)
-            whole.step()
-            self.cycles += 1
+        for hold in (0, 1):
+            self.bench.dut.word__hold.value = hold
+            whole = Update(self.bench, self.update)
+            while len(whole.finished) < len(self.update):
+                await RisingEdge(self.bench.dut.clk)
+                whole.step()
+                self.cycles[hold] += 1
 
-    def draw_length(self) -> int:
+    def draw_length(self, cycles: int) -> int:
         """Cycles from the beginning to the cut: anywhere, in the header, or behind the end."""
-        rng, head_cycles = self.bench.rng, self.cycles * self.head_words // len(self.update)
-        kind = rng.random()
+        rng, head_cycles = self.bench.rng, cycles * self.head_words // len(self.update)
+        kind = rng.random() if self.seen else 0  # the first one is always finished
         if kind < FINISHED_SHARE:
-            return self.cycles + 2
+            return cycles + 2
         if kind < FINISHED_SHARE + HEAD_SHARE:
-            return int(rng.integers(self.cycles - head_cycles, self.cycles + 2))
-        return int(rng.integers(self.cycles))
+            return int(rng.integers(cycles - head_cycles, cycles))
+        return int(rng.integers(cycles))
 
     def pulses(self) -> list[int]:
         """Write pulses that each bank has seen, modulo 256."""
@@ -131,8 +137,9 @@ class Campaign:
         """One point: check all cells, and return what the controller reads of both slots."""
         bench = self.bench
         await bench.program({address: self.cells[address] for address in self.new})
-        pulses, length = self.pulses(), self.draw_length()
-        update = await update_for(bench, self.update, length)
+        hold = bool(bench.rng.random() < HOLD_SHARE)
+        pulses, length = self.pulses(), self.draw_length(self.cycles[hold])
+        update = await update_for(bench, self.update, length, hold=hold)
         found = await bench.peek_all()
         expected = self.cells | {address: self.new[address] for address in update.finished}
         changed = [address for address in expected if expected[address] != found[address]]
