@@ -27,6 +27,7 @@ __all__ = [
     "simulate",
     "state",
     "switched",
+    "wait",
     "work",
 ]
 
@@ -141,12 +142,18 @@ def simulate(dut, testbench):
     sim.run()
 
 
+async def wait(ctx, cycles):
+    """Let ``cycles`` pass; ``tick().repeat()`` cannot be left by an exception."""
+    for _ in range(cycles):
+        await ctx.tick()
+
+
 async def power_up(ctx, dut, *, reset=True, restore=False):
     """What the sequencer does, with the supply's own time in between."""
     control = dut.control
     ctx.set(control.reset, 1)
     ctx.set(dut.supply, 1)
-    await ctx.tick().repeat(3)
+    await wait(ctx, 3)
     ctx.set(control.retain, 0)
     ctx.set(control.reset, reset)
     ctx.set(control.clock, 1)
@@ -173,7 +180,7 @@ async def power_down(ctx, dut, *, save=False, retain=False, isolate=True, cycles
     await ctx.tick()
     ctx.set(control.reset, 1)
     ctx.set(dut.supply, 0)
-    await ctx.tick().repeat(cycles)
+    await wait(ctx, cycles)
 
 
 async def work(ctx, dut):

@@ -24,6 +24,7 @@ from switched_toy import (
     simulate,
     state,
     switched,
+    wait,
     work,
 )
 
@@ -45,7 +46,7 @@ def after_cycle(seed, retention=Retention.NONE, *, tamper=(), power_aware=True):
         if power_aware:
             ctx.set(dut.seed, seed)
         ctx.set(dut.control.isolate, 1)
-        await ctx.tick().repeat(4)
+        await wait(ctx, 4)
         await power_up(ctx, dut)
         await work(ctx, dut)
         assert state(ctx, dut) == WORKED
@@ -137,7 +138,7 @@ def test_restore_wins_over_reset():
         ctx.set(dut.supply, 1)
         ctx.set(dut.control.clock, 1)
         ctx.set(dut.control.restore, 1)
-        await ctx.tick().repeat(2)
+        await wait(ctx, 2)
         ctx.set(dut.control.restore, 0)
         ctx.set(dut.control.reset, 0)
         ctx.set(dut.control.isolate, 0)
@@ -159,7 +160,7 @@ def test_loss_of_supply_with_a_running_clock():
             ctx.set(dut.supply, 0)
             assert not ctx.get(dut.control.good)
             # Nothing is asserted of what is dead.
-            await ctx.tick().repeat(8)
+            await wait(ctx, 8)
             found = state(ctx, dut)
             assert {name for name in WORKED if found[name] != WORKED[name]} >= {
                 "count",
@@ -326,14 +327,14 @@ def test_supply_follows_its_switches(delay):
     async def testbench(ctx):
         for closed in (0b000, 0b001, 0b011, 0b101):
             ctx.set(model.switches, closed)
-            await ctx.tick().repeat(2 * delay)
+            await wait(ctx, 2 * delay)
             assert not ctx.get(model.good)
         ctx.set(model.switches, 0b111)
         for _ in range(delay):
             assert not ctx.get(model.good)
             await ctx.tick()
         assert ctx.get(model.good)
-        await ctx.tick().repeat(3)
+        await wait(ctx, 3)
         assert ctx.get(model.good)
         ctx.set(model.switches, 0b110)
         assert not ctx.get(model.good)
