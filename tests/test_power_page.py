@@ -1,103 +1,102 @@
-"""The power timeline and the gating table of a run's page."""
+# amaranth: UnusedElaboratable=no
 
-from dataclasses import replace
+"""docs/power.md says what hdl/power/domains.py and the sequencer do."""
 
-import numpy as np
+from pathlib import Path
+
 import pytest
-from html_page import Page
-from judge import small_network
-from test_gating import fake_ablation
-from test_report_page import made_up_report
+from amaranth.sim import Simulator
+from sequencer_bench import Bench
 
-from hdl.config import SMALL
-from hdl.power import PowerState, power_domains
-from mmsp.bench.gating_table import cells
-from mmsp.html import run_page
-from mmsp.html.power import pieces, power_figure
-from mmsp.simulator import DomainPower, PowerEvents
+from hdl.config import FULL
+from hdl.power.domains import MODES, Level, PowerState, Retention, coarse_domains, power_domains
 
-DOMAINS = power_domains(SMALL)
-NAMES = [domain.name for domain in DOMAINS]
+PAGE = Path(__file__).parents[1] / "docs" / "power.md"
+COLUMNS = 30
 
 
-def with_power(run, cycles, states, dropped=0):
-    """The run with these events, and the counts that follow from them."""
-    lengths = np.diff([*cycles, run.cycles])
-    power = {
-        name: DomainPower(
-            int(lengths[states[:, at] == PowerState.ON.value].sum()),
-            int(lengths[states[:, at] == PowerState.RETAIN.value].sum()),
-            int((np.diff((states[:, at] == PowerState.ON.value).astype(int)) > 0).sum()),
+def domain_table():
+    rows = [
+        "| domain | switched | clock | kept without supply | switches | holds |",
+        "|" + "---|" * 6,
+    ]
+    for domain in power_domains(FULL):
+        contents = domain.contents + ("" if domain.present else " (to come)")
+        clock = "core" if domain.clock == "sync" else domain.clock
+        rows.append(
+            f"| `{domain.name}` | {domain.level.value} | {clock} | {domain.retention.value} "
+            f"| {domain.steps} | {contents} |"
         )
-        for at, name in enumerate(NAMES)
-    }
-    events = PowerEvents(np.array(cycles, np.uint64), states.astype(np.uint8), dropped)
-    return replace(run, power=power, events=events)
+    return "\n".join(rows)
 
 
-def random_events(rng, run, count):
-    cycles = [0, *np.sort(rng.choice(np.arange(1, run.cycles), count, replace=False)).tolist()]
-    return cycles, rng.integers(0, 3, (count + 1, len(NAMES)))
+def mode_table():
+    names = [domain.name for domain in coarse_domains(FULL)]
+    rows = [
+        "| mode | core clock | " + " | ".join(names) + " | act, mram |",
+        "|" + "---|" * (len(names) + 3),
+    ]
+    for mode, entry in MODES.items():
+        cells = []
+        for domain in coarse_domains(FULL):
+            retained = domain.retention in (Retention.REGISTERS, Retention.ARRAY)
+            off = "retained" if retained else "off"
+            cells.append("on" if domain.name in entry.on else off)
+        permits = "permitted" if entry.permits else "retained or off"
+        clock = "runs" if entry.core else "stopped"
+        rows.append(f"| {mode.name} | {clock} | " + " | ".join(cells) + f" | {permits} |")
+    return "\n".join(rows)
 
 
-@pytest.mark.parametrize("count", [0, 1, 50])
-def test_pieces_are_the_cycles_in_a_state(rng, count):
-    run = made_up_report(small_network(), rng)[0].result.first
-    cycles, states = random_events(rng, run, count)
-    run = with_power(run, cycles, states)
-    each = np.repeat(states, np.diff([*cycles, run.cycles]), axis=0)
-    for domain in range(len(NAMES)):
-        for state in PowerState:
-            inside = np.zeros(run.cycles, bool)
-            for begin, end in pieces(run, domain, state):
-                assert begin < end
-                assert not inside[max(begin - 1, 0) : end].any(), "pieces touch"
-                inside[begin:end] = True
-            assert (inside == (each[:, domain] == state.value)).all()
+def diagram(retention):
+    """A domain goes on, is retained (or off), and comes back."""
+    bench = Bench(retention, steps=2, delay=1)
+    control, request = bench.dut.control, bench.dut.request
+    rows = {}
+
+    async def testbench(ctx):
+        for cycle in range(COLUMNS):
+            wanted = PowerState.RETAIN if 11 <= cycle < 20 else PowerState.ON
+            bench.want(ctx, wanted)
+            marks = {state: state.name for state in PowerState}
+            for name, value in (
+                ("target", marks[wanted]),
+                ("state", marks[ctx.get(request.state)]),
+                ("ramp", ctx.get(bench.dut.ramp)),
+                ("granted", ctx.get(bench.dut.granted)),
+                ("switches", f"{ctx.get(control.switches):02b}"),
+                ("good", ctx.get(control.good)),
+                *((wire, ctx.get(getattr(control, wire))) for wire in WIRES[retention]),
+            ):
+                rows.setdefault(name, []).append(str(value)[:3])
+            await ctx.tick()
+
+    sim = Simulator(bench.top)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    rows = {"cycle": range(COLUMNS)} | rows
+    return "\n".join(f"{name:9}" + "".join(f"{x:>4}" for x in row) for name, row in rows.items())
 
 
-def test_pieces_that_are_close_are_one(rng):
-    run = made_up_report(small_network(), rng)[0].result.first
-    states = np.zeros((6, len(NAMES)), int)
-    states[[1, 3, 5], 2] = PowerState.ON.value
-    run = with_power(run, [0, 10, 20, 24, 30, 40], states)
-    assert pieces(run, 2, PowerState.ON) == [(10, 20), (24, 30), (40, run.cycles)]
-    assert pieces(run, 2, PowerState.ON, 5) == [(10, 30), (40, run.cycles)]
-    assert pieces(run, 2, PowerState.ON, 11) == [(10, run.cycles)]
-    assert pieces(run, 2, PowerState.RETAIN) == []
+WIRES = {
+    Retention.REGISTERS: ("isolate", "clock", "save", "restore", "reset"),
+    Retention.ARRAY: ("isolate", "clock", "retain", "reset"),
+    Retention.NON_VOLATILE: ("isolate", "clock", "reset"),
+}
 
 
-def test_page_has_timeline_and_policies(rng):
-    report, image, batch = made_up_report(small_network(), rng)
-    run = with_power(report.result.first, *random_events(rng, report.result.first, 30), 7)
-    report = replace(report, result=replace(report.result, first=run))
-    ablation = fake_ablation()
-    page = Page(run_page(report, image, batch, ablation))
-    for domain in DOMAINS:
-        assert domain.name in page.texts
-        power = run.power[domain.name]
-        (tip,) = [text for text in page.texts if text.startswith(f"{domain.name}, ")]
-        assert f"on {power.on_cycles / run.cycles:.1%}, retained" in tip
-        assert tip.endswith(f", {power.wakeups:,} wake-ups")
-    assert "The last 7 changes are not shown." in page.texts
-    for cost in ablation.costs:
-        assert cost.gating.name.lower() in page.texts
-        for value in cells(cost):
-            assert value in page.texts
-    text = run_page(report, image, batch, ablation)
-    assert text == run_page(report, image, batch, ablation)
-    assert (
-        "Power" not in Page(run_page(made_up_report(small_network(), rng)[0], image, batch)).texts
-    )
+@pytest.mark.parametrize("table", [domain_table, mode_table], ids=["domains", "modes"])
+def test_table_in_documentation(table):
+    assert table() in PAGE.read_text(), f"docs/power.md must have\n{table()}"
 
 
-def test_domains_that_are_to_come_have_no_row(rng):
-    run = made_up_report(small_network(), rng)[0].result.first
-    states = np.full((1, len(NAMES)), PowerState.ON.value)
-    absent = [at for at, domain in enumerate(DOMAINS) if not domain.present]
-    assert absent
-    states[:, absent] = PowerState.OFF.value
-    run = with_power(run, [0], states)
-    texts = Page(power_figure(run, [], [], SMALL)).texts
-    for at, name in enumerate(NAMES):
-        assert (name in texts) == (at not in absent)
+@pytest.mark.parametrize("retention", WIRES, ids=lambda kind: kind.name.lower())
+def test_diagram_in_documentation(retention):
+    drawn = diagram(retention)
+    assert drawn in PAGE.read_text(), f"docs/power.md must have\n{drawn}"
+
+
+def test_every_level_is_described():
+    page = PAGE.read_text()
+    assert all(level.value in page for level in Level)

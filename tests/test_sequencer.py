@@ -2,20 +2,14 @@
 
 """The sequencer of one power domain: times, order, failures, and the proof of its promises."""
 
-import pytest
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.sim import Simulator
+from dataclasses import replace
 
-from hdl.power.domains import Level, PowerDomain, PowerState, Retention
-from hdl.power.ramp import RampArbiter
+import pytest
+from sequencer_bench import Bench, domain
+
+from hdl.power.domains import Level, PowerState, Retention
 from hdl.power.sequencer import Sequencer
 from verif.formal import prove
-
-
-def domain(retention, steps=2):
-    return PowerDomain(
-        name="x", level=Level.FAST, retention=retention, steps=steps, contents="a test"
-    )
 
 
 @pytest.mark.formal
@@ -32,48 +26,6 @@ def domain(retention, steps=2):
 def test_sequencer_keeps_its_promises(retention, steps, settle):
     dut = Sequencer(domain(retention, steps), timeout=6, settle=settle)
     prove(dut, name=f"sequencer_{retention.name.lower()}_{steps}_{settle}", max_steps=40)
-
-
-class Bench:
-    """A sequencer, a free arbiter, and a supply that is good `delay` cycles after it closed."""
-
-    def __init__(self, retention, *, steps=2, delay=0, timeout=30, settle=0):
-        self.steps, self.delay, self.timeout = steps, delay, timeout
-        self.dut = dut = Sequencer(domain(retention, steps), timeout=timeout, settle=settle)
-        self.arbiter = arbiter = RampArbiter(1)
-        self.top = Module()
-        self.top.submodules.dut = dut
-        self.top.submodules.arbiter = arbiter
-        self.good_for = Signal(range(1000))
-        self.dead = Signal()
-        closed = dut.control.switches.all()
-        self.top.d.sync += self.good_for.eq(Mux(closed, self.good_for + 1, 0))
-        self.top.d.comb += [
-            arbiter.ramps.eq(dut.ramp),
-            dut.granted.eq(arbiter.grants),
-            dut.control.good.eq(closed & (self.good_for >= delay) & ~self.dead),
-            dut.request.permit.eq(1),
-        ]
-
-    def run(self, testbench):
-        sim = Simulator(self.top)
-        sim.add_clock(1e-6)
-        sim.add_testbench(testbench)
-        sim.run()
-
-    def want(self, ctx, state):
-        ctx.set(self.dut.request.target, state)
-
-    async def until(self, ctx, condition, limit=200):
-        """Cycles until ``condition()`` holds."""
-        for cycle in range(limit):
-            if condition():
-                return cycle
-            await ctx.tick()
-        raise AssertionError(f"not within {limit} cycles")
-
-    async def until_state(self, ctx, state, limit=200):
-        return await self.until(ctx, lambda: ctx.get(self.dut.request.state) == state, limit)
 
 
 KINDS = {
@@ -107,3 +59,59 @@ def test_takes_the_stated_cycles(retention, steps, delay):
             assert ctx.get(control.retain) == (kept and retention is Retention.ARRAY)
 
     bench.run(testbench)
+
+
+@pytest.mark.parametrize(
+    ("changes", "timeout", "settle", "message"),
+    [
+        ({"level": Level.ALWAYS_ON}, 9, 0, "domain 'x' is always on and has no sequencer"),
+        ({"steps": 0}, 9, 0, "domain 'x' must have at least 1 step, not 0"),
+        ({}, 9, -1, "settle must be at least 0, not -1"),
+        ({}, 4, 2, r"timeout must be more than steps \+ settle \(4\), not 4"),
+    ],
+)
+def test_rejects_parameters(changes, timeout, settle, message):
+    with pytest.raises(ValueError, match=message):
+        Sequencer(replace(domain(Retention.NONE), **changes), timeout=timeout, settle=settle)
+
+
+@pytest.mark.parametrize("retention", KINDS, ids=lambda kind: kind.name.lower())
+def test_dead_supply_is_an_error_in_a_safe_state(retention):
+    bench = Bench(retention, delay=900, timeout=12)
+    control, request = bench.dut.control, bench.dut.request
+
+    async def testbench(ctx):
+        for _ in range(2):
+            bench.want(ctx, PowerState.ON)
+            # The grant, the first switch, 12 cycles with it, two switches open again.
+            assert await bench.until(ctx, lambda: ctx.get(request.error)) == 2 + 12 + 2
+            for _ in range(20):
+                assert ctx.get(request.error) == 1
+                assert ctx.get(control.switches) == 0
+                assert ctx.get(control.isolate) & ctx.get(control.reset)
+                assert ctx.get(request.state) == PowerState.OFF
+                await ctx.tick()
+            bench.want(ctx, PowerState.OFF)
+            assert await bench.until(ctx, lambda: not ctx.get(request.error)) == 1
+
+    bench.run(testbench)
+
+
+@pytest.mark.parametrize("retention", KINDS, ids=lambda kind: kind.name.lower())
+def test_change_of_mind_before_a_switch_opens_keeps_the_supply(retention):
+    for cycles in range(1, 4 + KINDS[retention][1]):
+        bench = Bench(retention)
+        control = bench.dut.control
+
+        async def testbench(ctx, cycles=cycles, bench=bench, control=control):
+            bench.want(ctx, PowerState.ON)
+            await bench.until_state(ctx, PowerState.ON)
+            bench.want(ctx, PowerState.RETAIN)
+            await ctx.tick().repeat(cycles)
+            bench.want(ctx, PowerState.ON)
+            for _ in range(20):
+                assert ctx.get(control.switches) == 0b11, f"after {cycles} cycles"
+                await ctx.tick()
+            assert ctx.get(bench.dut.request.state) == PowerState.ON
+
+        bench.run(testbench)

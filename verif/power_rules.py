@@ -36,7 +36,7 @@ class DomainRules:
 
     domain: PowerDomain
     ramping: bool = False
-    good_at: float = -1e9
+    good_until: float = -1e9
     kept: bool = False
     contents: object = LOST
     shadow: object = LOST
@@ -49,10 +49,10 @@ class DomainRules:
         """Check one step; ``now`` and ``aon_period`` are in ns."""
         full = (1 << self.domain.steps) - 1
         closed = new.switches == full
-        if old.good:
-            self.good_at = now
+        if old.good and not new.good:
+            self.good_until = now
         lag = GOOD_MEMORY * aon_period if self.domain.level is Level.COARSE else 0
-        supplied = now - self.good_at <= lag
+        supplied = old.good or now - self.good_until <= lag
 
         # Power, isolation, reset, clock.
         assert closed or (new.isolate and new.reset and not new.clock), "dead, and not isolated"
@@ -70,7 +70,11 @@ class DomainRules:
             assert new.switches == 0, "error with a supply"
             assert new.state == OFF, "error and not OFF"
 
-        # Switches, one after another.
+        self.follow_switches(old, new, closed)
+        self.check_kept(old, new, closed=closed, supplied=supplied)
+
+    def follow_switches(self, old: Wires, new: Wires, closed: bool) -> None:
+        """Switches move one after another; a ramp lasts from the first one to a good supply."""
         if new.switches != old.switches:
             steps = (old.switches << 1 | 1, old.switches >> 1)
             assert new.switches in steps, f"switches from {old.switches:b} to {new.switches:b}"
@@ -81,7 +85,8 @@ class DomainRules:
         if self.ramping and closed and (macro or new.good):
             self.ramping = False
 
-        # What is kept.
+    def check_kept(self, old: Wires, new: Wires, *, closed: bool, supplied: bool) -> None:
+        """What is to be kept is saved, restored and not reset."""
         if new.save:
             assert closed, "save without a supply"
             assert new.isolate, "save from a domain that is not isolated"
@@ -89,7 +94,8 @@ class DomainRules:
             assert not old.clock, "save in the cycle that the clock stops"
             assert not new.reset, "save of the reset"
         if new.restore and not old.restore:
-            assert new.reset and old.reset, "restore after the reset"
+            assert new.reset, "restore after the reset"
+            assert old.reset, "restore before the reset"
         self.follow_contents(new, closed)
         failing = not new.clock
         if old.save and new.reset and not old.reset:

@@ -31,6 +31,8 @@ class PowerSystem(wiring.Component):
         16 bits a domain, coarse ones first: `FIELDS`, then zeros.
     status : Out(16)
         From bit 0: mode (3), mode_ready, core_clock, error, wake_pending (4), allowed.
+    moved : Out(1)
+        ``words`` or the core clock's bit are others than at the last edge of ``clk``.
     good : In(domains)
         Supplies, coarse ones first.
     targets : In(2 bits a fast domain)
@@ -49,6 +51,7 @@ class PowerSystem(wiring.Component):
             {
                 "words": Out(16 * count),
                 "status": Out(16),
+                "moved": Out(1),
                 "good": In(count),
                 "targets": In(2 * len(self.fast)),
                 "mode_request": In(3),
@@ -112,4 +115,8 @@ class PowerSystem(wiring.Component):
             m.d.comb += control.good.eq(self.good[index])
             if offset >= 0:
                 m.d.comb += fast.target[offset].eq(self.targets.word_select(offset, 2))
+        seen = Cat(self.words, pmu.core_clock)
+        was = Signal.like(seen)
+        m.d.sync += was.eq(seen)
+        m.d.comb += self.moved.eq(seen != was)
         return m

@@ -4,6 +4,7 @@ from collections import Counter
 
 import cocotb
 import numpy as np
+from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
 from hdl.config import ChipConfig
@@ -58,9 +59,11 @@ class Bench:
         self.pmu_codes = {code: name for name, code in pmu.encoding.items()}
 
     def chance(self, probability: float) -> bool:
+        """Happens sometimes."""
         return self.rng.random() < probability
 
     def status(self) -> dict[str, int]:
+        """What the PMU says."""
         bits = int(self.dut.status.value)
         return {
             "mode": bits & 7, "ready": bits >> 3 & 1, "core": bits >> 4 & 1,
@@ -76,24 +79,19 @@ class Bench:
             self.dut.aon_clk.value = 0
             await Timer(round(half * 1000), unit="ps")
 
-    async def tick(self) -> None:
-        while True:
-            self.dut.clk.value = 1
-            await Timer(CLOCK_NS // 2, unit="ns")
-            self.dut.clk.value = 0
-            await Timer(CLOCK_NS // 2, unit="ns")
-
     async def aon(self, periods: int = 1) -> None:
+        """Wait for edges of the always-on clock."""
         for _ in range(periods):
             await RisingEdge(self.dut.aon_clk)
 
     async def start(self) -> None:
+        """Start clocks and rules, and reset."""
         dut = self.dut
         for name in ("good", "targets", "mode_request", "wake_mode", "wake", "wake_mask",
                      "wake_clear", "error_clear", "busy", "pulse", "aon_rst", "rst"):  # fmt: skip
             dut[name].value = 0
         dut.aon_rst.value = dut.rst.value = 1
-        cocotb.start_soon(self.tick())
+        Clock(dut.clk, CLOCK_NS, unit="ns").start()
         cocotb.start_soon(self.tick_aon())
         await self.aon(3)
         dut.aon_rst.value = dut.rst.value = 0
@@ -103,40 +101,36 @@ class Bench:
     # Supplies and rules, at every edge of the core's clock at its source.
 
     async def watch(self) -> None:
+        """Look whenever a wire has moved, and make supplies good when they are due."""
         dut = self.dut
-        before, wires = None, [Wires(0)] * len(self.domains)
-        core_before = 0
+        edge, moved = RisingEdge(dut.clk), dut.moved
+        wires = [Wires(0)] * len(self.domains)
+        before, core_before = 0, 0
         while True:
-            await RisingEdge(dut.clk)
+            await edge
             self.cycle += 1
-            words = int(dut.words.value)
-            if words != before:
+            if int(moved.value):
+                words, core = int(dut.words.value), int(dut.status.value) >> 4 & 1
                 old, wires = wires, list(wires)
                 for index in range(len(self.domains)):
                     word = words >> 16 * index & 0xFFFF
                     if word != wires[index].word:
                         wires[index] = Wires(word)
-                core = int(dut.status.value) >> 4 & 1
-                if before is not None:
+                if before:
                     self.check(old, wires, core)
-                before = words
-            else:
-                core = int(dut.status.value) >> 4 & 1
-                for rules, wire in zip(self.rules, wires, strict=True):
-                    if wire.good:
-                        rules.good_at = self.cycle * CLOCK_NS
-            if core_before and not core:
-                self.check_stop(wires)
-            core_before = core
-            self.supply(wires)
+                if core_before and not core:
+                    self.check_stop(wires)
+                before, core_before = words, core
+                self.supply(wires)
+            elif self.cycle in self.due.values():
+                self.supply(wires)
 
     def check(self, old: list[Wires], new: list[Wires], core: int) -> None:
+        """Apply the rules of each domain, and those between them."""
         now = self.cycle * CLOCK_NS
         for index, rules in enumerate(self.rules):
             a, b = old[index], new[index]
             if a is b:
-                if a.good:
-                    rules.good_at = now
                 continue
             name = rules.domain.name
             try:
@@ -198,6 +192,7 @@ class Bench:
         self.dut.targets.value = sum(t << 2 * n for n, t in enumerate(self.targets))
 
     def set_request(self) -> None:
+        """Ask for another mode, wherever the PMU and its sequencers are."""
         request = int(self.rng.integers(0, len(MODES)))
         if request != self.request:
             self.interrupted[self.pmu_state()] += 1
@@ -208,6 +203,7 @@ class Bench:
         self.dut.mode_request.value = request
 
     def pmu_state(self) -> str:
+        """Where the change of modes stands."""
         return self.pmu_codes[int(self.dut.pmu.change_state.value)]
 
     async def wake(self) -> None:
