@@ -7,12 +7,13 @@ import pytest
 from bench_stub import fake_measurement
 from html_page import Page
 from judge import small_network
+from published import MODELS
 from rich.console import Console
 
 import mmsp.cli.bench_gating
 from hdl.config import FULL, SMALL
 from hdl.power import Gating
-from mmsp.bench.gating import Ablation, ablate, policy_cost
+from mmsp.bench.gating import BARS, Ablation, ablate, measure_gating, policy_cost
 from mmsp.bench.gating_table import TITLES, cells, print_ablations
 from mmsp.bench.mlperf_tiny import NETWORKS
 from mmsp.cli import main
@@ -21,6 +22,7 @@ from mmsp.importers.tflite_writer import write_tflite
 from mmsp.inputs import random_batch
 from mmsp.simulator import DomainPower, SimulationError
 from mmsp.simulator.simulator import Simulator
+from mmsp.zoo import digits_model
 
 POLICIES = [policy.name.lower() for policy in Gating]
 
@@ -162,23 +164,41 @@ def test_bad_policy(capsys, tmp_path, policy):
 
 
 @pytest.mark.sim
-def test_policies_on_the_chip(rng):
-    with Simulator(small_network(), SMALL) as simulator:
+def test_policies_on_the_chip():
+    with Simulator(digits_model(), SMALL) as simulator:
         batch = random_batch(simulator.description.inputs, 1)
-        ablation = ablate(simulator, batch, model="small")
+        ablation = ablate(simulator, batch, model="digits")
         result = simulator.run(batch, gating=Gating.PER_NETWORK)
     assert [cost.gating for cost in ablation.costs] == list(Gating)
     words = {cost.mram_reads for cost in ablation.costs}
     assert words == {simulator.image.program.words}
-    assert result.gating is Gating.PER_NETWORK
-    if not any(power.on_cycles for power in result.first.power.values()):
-        pytest.skip("this chip has no power domains")
     always, network, layer, burst = ablation.costs
+    assert result.gating is Gating.PER_NETWORK
+    assert result.cycles == network.cycles, "the same run again"
     segments, banks = SMALL.activation_segments, SMALL.mram_banks
     assert always.act_on_cycles == segments * always.cycles
     assert always.mram_bank_cycles == banks * always.cycles
     assert always.mram_wakeups == 0
-    assert network.mram_bank_cycles <= network.cycles * 2 < always.mram_bank_cycles
-    assert burst.mram_active_cycles <= layer.mram_active_cycles <= network.mram_active_cycles
-    assert burst.act_on_cycles <= layer.act_on_cycles <= network.act_on_cycles
-    assert burst.mram_wakeups >= 1
+    # The program lies in one bank.
+    assert network.mram_wakeups == 1
+    assert network.mram_bank_cycles == network.mram_active_cycles <= network.cycles
+    assert burst.mram_wakeups >= layer.mram_wakeups >= 1
+    assert max(burst.mram_active_cycles, layer.mram_active_cycles) <= network.mram_active_cycles
+    assert burst.act_on_cycles <= layer.act_on_cycles <= network.act_on_cycles < always.cycles * 2
+    assert burst.act_retain_cycles > 0
+
+
+@pytest.mark.sim
+@pytest.mark.long
+@pytest.mark.skipif(not MODELS.exists(), reason="the MLPerf Tiny networks are not there")
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.key)
+def test_bars(capsys, network):
+    """What per_burst may cost at most, on FULL at a wake-up of 1 us."""
+    ablation = measure_gating(MODELS / network.file, FULL)
+    assert ablation.network is network
+    assert ablation.wakeup_us == 1
+    burst = ablation.costs[Gating.PER_BURST.value]
+    with capsys.disabled():
+        print(f"\n{network.key}: {burst}")
+    for ratio, most in BARS.items():
+        assert getattr(burst, ratio) <= most, ratio
