@@ -55,7 +55,8 @@ def assert_promises(
     longest = max(timeout, len(DOWN)) + len(UP)  # of a movement that has not begun to open
     age = Signal(range(longest + domain.steps + 2))  # cycles of the present movement
 
-    was_good, was_clock, was_reset, was_ramp = Signal(), Signal(), Signal(init=1), Signal()
+    was_good, was_clock, was_reset = Signal(), Signal(), Signal(init=1)
+    was_ramp, was_granted = Signal(), Signal()
     was_save, was_restore = Signal(), Signal()
     was_switches = Signal.like(switches)
     m.d.sync += [
@@ -63,6 +64,7 @@ def assert_promises(
         was_clock.eq(clock),
         was_reset.eq(reset),
         was_ramp.eq(sequencer.ramp),
+        was_granted.eq(sequencer.granted),
         was_save.eq(save),
         was_restore.eq(restore),
         was_switches.eq(switches),
@@ -76,7 +78,8 @@ def assert_promises(
         Assert(~clock | (closed & was_good), "a clock without a good supply"),
         Assert(~on | (closed & was_good & clock & ~isolate & ~reset), "ON, but not usable"),
         Assert((moved & (moved - 1)) == 0, "two switches move at once"),
-        Assert(~(moved & switches).any() | was_ramp, "a switch closes without a grant"),
+        Assert(~(moved & switches).any() | was_ramp, "a switch closes outside of a ramp"),
+        Assert(~(moved & switches)[0] | was_granted, "a ramp without a grant"),
         Assert(~save | (closed & isolate & ~clock & ~was_clock & ~reset), "save on the move"),
         Assert(~(reset & ~was_reset & was_save) | failed, "reset on the heels of a save"),
         Assert(~restore | (clock & isolate), "restore without a clock, or in use"),
