@@ -200,9 +200,9 @@ async def scrubs_lost_bits(dut) -> None:
         await RisingEdge(dut.clk)
     assert await bench.peek_all() == expected
     assert bench.count("unrepaired") == 0
-    # Those that the host wrote before were not found.
+    # Those that the host wrote before were not found; some doubles were seen in a second pass.
     assert len(singles) * 3 // 4 < bench.count("repaired") <= len(singles)
-    assert 1 <= bench.count("lost") <= len(doubles)
+    assert 1 <= bench.count("lost") <= 2 * len(doubles)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
