@@ -41,6 +41,9 @@ SLICE_CYCLES = 200_000
 AON_RATIO = round(CORE_HZ / AON_HZ)
 """Core cycles in a period of the always-on clock."""
 
+RESET_RATIO = 64
+"""The same from a reset to mode INFER, when the core only waits: a second less to simulate."""
+
 SETTLE_SLACK = 128
 """Cycles that a sequencer needs at most, besides the wake-up of an MRAM bank."""
 
@@ -89,7 +92,7 @@ class ChipModel:
         self.handle = None
         if aon_ratio < 1:
             raise ValueError(f"aon_ratio must be at least 1, not {aon_ratio}")
-        self.config = config
+        self.config, self.aon_ratio = config, aon_ratio
         self.domains = [domain.name for domain in power_domains(config)]
         self.stopped = ""  # why nothing more can be simulated
         if waves is not None:
@@ -102,9 +105,6 @@ class ChipModel:
         if not self.handle:
             raise SimulationError("the design cannot be set up")
         assert self.library.harness_row_bytes(self.handle) == config.rows, "another chip's library"
-        self.library.harness_configure(
-            self.handle, aon_ratio, len(self.domains), config.mram_wakeup + SETTLE_SLACK
-        )
         word_bytes = self.library.harness_word_bytes(self.handle)
         self.contents = MramContents(config.mram_words, word_bytes)
         every_segment = (1 << config.activation_segments) - 1
@@ -128,9 +128,16 @@ class ChipModel:
 
     def reset(self) -> None:
         """Apply reset for one cycle, and go to mode INFER.  Memories keep their contents."""
+        self.set_ratio(min(self.aon_ratio, RESET_RATIO))
         self.call("reset")
         self.enter(Mode.INFER)
+        self.set_ratio(self.aon_ratio)
         self.apply(self.policy)
+
+    def set_ratio(self, aon_ratio: int) -> None:
+        """Let the always-on clock have a period of so many core cycles."""
+        settled = self.config.mram_wakeup + SETTLE_SLACK
+        self.library.harness_configure(self.handle, aon_ratio, len(self.domains), settled)
 
     def enter(self, mode: Mode) -> None:
         """Ask for a power mode, and wait until it is reached.
