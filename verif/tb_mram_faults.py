@@ -117,6 +117,8 @@ async def finds_stuck_bits(dut) -> None:
             half = MRAM_CODE_BITS // 2
             bits = bench.rng.choice(half, 2, replace=False) + half * bench.rng.integers(2)
             mask = sum(1 << int(bit) for bit in bits)
+            if round_ % 4 == 1:  # both differ from what is written
+                value = encode(word) ^ mask
         bench.fault(bank, "stuck_address__1", offset)
         bench.fault(bank, "stuck_mask__1", mask)
         bench.fault(bank, "stuck_value__1", value)
