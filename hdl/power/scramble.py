@@ -16,7 +16,10 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Noise", "Scrambler", "SwitchModel"]
 
-NOISE_BITS = 64
+STEP_BITS = 64
+"""New bits a cycle."""
+POOL_BITS = 512
+"""Bits to choose from; all of them are new after ``POOL_BITS / STEP_BITS`` cycles."""
 
 
 class SwitchModel(wiring.Component):
@@ -61,7 +64,8 @@ class Noise(wiring.Component):
     """Pseudo-random bits of one domain, on the side that is never off.
 
     The generator is xorshift64 (Marsaglia, "Xorshift RNGs", J. Stat. Soft. 8(14), 2003), into which
-    ``seed`` goes in every step.  It rests while the domain is on: that costs no time.
+    ``seed`` goes in every step; a shift register keeps its last numbers.  All rests while the
+    domain is on: that costs no time.
 
     Members
     -------
@@ -71,38 +75,52 @@ class Noise(wiring.Component):
         The domain has no supply.
     lost : In(1)
         Its memories have none either.
-    bits : Out(64)
-        New ones in each cycle of ``down``.
-    key : Out(64)
-        New in each cycle of ``lost``.
+    bits : Out(512)
+        The last numbers, one more in each cycle of ``down``.
+    key : Out(512)
+        ``bits``, in each cycle of ``lost``.
     """
 
     def __init__(self, start: int):
-        self.start = start % (1 << NOISE_BITS) or 1
+        self.random = random.Random(start)
         super().__init__(
             {
                 "seed": In(32),
                 "down": In(1),
                 "lost": In(1),
-                "bits": Out(NOISE_BITS, init=self.start),
-                "key": Out(NOISE_BITS, init=~self.start & ((1 << NOISE_BITS) - 1)),
+                "bits": Out(POOL_BITS, init=self.random.getrandbits(POOL_BITS)),
+                "key": Out(POOL_BITS, init=self.random.getrandbits(POOL_BITS)),
             }
         )
 
     def elaborate(self, platform):
         """Build the generator."""
         m = Module()
-        value = self.bits
+        value = self.bits[:STEP_BITS]
         for shift in (13, -7, 17):
             moved = value << shift if shift > 0 else value >> -shift
-            step = Signal(NOISE_BITS, name=f"shifted_{abs(shift)}")
+            step = Signal(STEP_BITS, name=f"shifted_{abs(shift)}")
             m.d.comb += step.eq(value ^ moved)
             value = step
         with m.If(self.down):
-            m.d.sync += self.bits.eq(value ^ self.seed)
+            m.d.sync += self.bits.eq(Cat(value ^ self.seed, self.bits))
         with m.If(self.lost):
             m.d.sync += self.key.eq(self.bits)
         return m
+
+    def choose(self, width: int, pool: Value | None = None) -> Value:
+        """``width`` bits of `bits`, or of `key`, others in each call.
+
+        Nothing but wires: in simulation a value that is made of gates for every flip-flop costs
+        time in every cycle, although it is wanted in few.
+        """
+        pool = self.bits if pool is None else pool
+        pieces, missing = [], width
+        while missing > 0:
+            piece = pool[self.random.randrange(POOL_BITS // 2) :][:missing]
+            pieces.append(piece)
+            missing -= len(piece)
+        return Cat(pieces)
 
 
 class Scrambler(FragmentTransformer):
@@ -121,16 +139,6 @@ class Scrambler(FragmentTransformer):
 
     def __init__(self, noise: Noise):
         self.noise = noise
-        self.random = random.Random(noise.start)
-
-    def value(self, width: int, source: Value | None = None) -> Value:
-        """``width`` bits made of the noise, of no obvious relation to those of another call."""
-        source = self.noise.bits if source is None else source
-        pieces = [
-            source.rotate_left(self.random.randrange(NOISE_BITS))
-            for _ in range(-(-width // NOISE_BITS))
-        ]
-        return Cat(pieces)[:width] ^ Const(self.random.getrandbits(width), width)
 
     def on_fragment(self, fragment: Fragment) -> Fragment:
         """Add the loss of state to ``fragment``."""
@@ -143,7 +151,7 @@ class Scrambler(FragmentTransformer):
             losses = []
             for signal, start, stop in written.chunks():
                 bits = Value.cast(signal)[start:stop]
-                losses.append(bits.eq(self.value(len(bits))))
+                losses.append(bits.eq(self.noise.choose(len(bits))))
             changed.add_statements("sync", Switch(self.noise.down, [(1, losses, None)]))
         return changed
 
@@ -153,7 +161,7 @@ class Scrambler(FragmentTransformer):
         around = Fragment(src_loc=memory.src_loc)
         around.add_subfragment(changed, "array")
         width = Shape.cast(memory._data.shape).width
-        key = self.value(width, self.noise.key) if memory._write_ports else Const(0, width)
+        key = self.noise.choose(width, self.noise.key) if memory._write_ports else Const(0, width)
         for port in changed._write_ports:
             port._data = port._data ^ key
         for i, port in enumerate(changed._read_ports):
@@ -164,5 +172,7 @@ class Scrambler(FragmentTransformer):
             # The register of the port is the memory's own, and cannot be written.
             stale = Signal(name=f"stale_{i}", init=1)
             around.add_statements("sync", stale.eq(self.noise.down | (stale & ~port._en)))
-            around.add_statements("comb", Switch(stale, [(1, [data.eq(self.value(width))], None)]))
+            around.add_statements(
+                "comb", Switch(stale, [(1, [data.eq(self.noise.choose(width))], None)])
+            )
         return around

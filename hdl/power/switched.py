@@ -149,8 +149,7 @@ class Switched(wiring.Component):
                 noise.down.eq(~self.supply),
                 noise.lost.eq(~self.supply & ~kept),
             ]
-            scrambler = Scrambler(noise)
-            fragment = scrambler(fragment)
+            fragment = Scrambler(noise)(fragment)
         m.submodules.component = fragment
 
         for path, member, value in self.component.signature.flatten(self.component):
@@ -159,7 +158,7 @@ class Switched(wiring.Component):
                 m.d.comb += inside.eq(outside)
                 continue
             if self.power_aware:
-                inside = Mux(self.supply, inside, scrambler.value(len(inside)))
+                inside = Mux(self.supply, inside, noise.choose(len(inside)))
             clamp = Const(self.clamps.get(dotted(path), 0), len(inside))
             m.d.comb += outside.eq(Mux(control.isolate, clamp, inside))
         return m
