@@ -22,7 +22,13 @@ QUIET_PERIODS = 25
 """Periods without a change after which nothing is on its way any more."""
 NEVER = 0.01
 """Probability that a supply does not come up."""
-EVENTS = {"request": 0.4, "targets": 0.35, "wake": 0.12, "run": 0.12, "brown-out": 0.01}
+EVENTS = {
+    "request": 0.3, "requests": 0.1, "targets": 0.25, "flurry": 0.15, "wake": 0.1, "run": 0.09,
+    "brown-out": 0.01,
+}  # fmt: skip
+CAMPAIGN = 10_000
+"""Sequences from which on everything must have been covered."""
+MIN_EVENTS = 50
 MAX_DELAY = 18
 """Cycles of its own clock that a supply takes at most, if it comes at all."""
 
@@ -258,21 +264,11 @@ class Bench:
         dut.wake_mode.value = self.wake_mode = int(rng.integers(0, len(MODES)))
         dut.wake_mask.value = self.wake_mask = int(rng.integers(0, 16))
         for _ in range(int(rng.integers(1, 7))):
-            event = rng.choice(list(EVENTS), p=list(EVENTS.values()))
-            if event == "request":
-                self.set_request()
-            elif event == "targets":
-                self.set_targets()
-            elif event == "wake" and not self.pulses:
-                cocotb.start_soon(self.wake())
-            elif event == "run":
-                cocotb.start_soon(self.run())
-            elif event == "brown-out":
-                self.brown_out()
+            await self.event(str(rng.choice(list(EVENTS), p=np.array(list(EVENTS.values())))))
             if self.chance(0.5):
                 await Timer(int(rng.integers(1, 20 * CLOCK_NS)), unit="ns")
             else:
-                await Timer(int(rng.integers(1, 60 * self.aon_period)), unit="ns")
+                await Timer(int(rng.integers(1, int(60 * self.aon_period))), unit="ns")
         await self.settle()
         if self.chance(0.5) and not self.pulses:
             dut.wake_clear.value = 15
@@ -282,6 +278,27 @@ class Bench:
             dut.error_clear.value = 1
             await self.aon()
             dut.error_clear.value = 0
+
+    async def event(self, name: str) -> None:
+        """Let one of `EVENTS` happen."""
+        if name == "request":
+            self.set_request()
+        elif name == "requests":
+            for _ in range(3):
+                self.set_request()
+                await Timer(int(self.rng.integers(1, int(25 * self.aon_period))), unit="ns")
+        elif name == "targets":
+            self.set_targets()
+        elif name == "flurry":
+            for _ in range(8):
+                self.set_targets()
+                await Timer(int(self.rng.integers(1, 14 * CLOCK_NS)), unit="ns")
+        elif name == "wake" and not self.pulses:
+            cocotb.start_soon(self.wake())
+        elif name == "run":
+            cocotb.start_soon(self.run())
+        elif name == "brown-out":
+            self.brown_out()
 
     def expected(self, status: dict[str, int]) -> int:
         """The mode that must come of it."""
@@ -293,7 +310,7 @@ class Bench:
 
     async def settle(self) -> None:
         """Nothing changes any more: the mode that is wanted comes, with all that belongs to it."""
-        quiet = 0
+        quiet, status = 0, self.status()
         for _ in range(SETTLE_PERIODS):
             await self.aon()
             status = self.status()
@@ -336,6 +353,31 @@ class Bench:
                 return
         raise AssertionError(f"fast domains do not come to {self.targets}")
 
+    def report(self, log) -> None:
+        """Print what happened."""
+        kinds = sum((Counter(rules.count) for rules in self.rules), Counter())
+        pairs = {f"{Mode(a).name}->{Mode(b).name}": n for (a, b), n in self.pairs.items()}
+        for name, figures in (
+            ("events", self.count), ("domains", kinds), ("pmu interrupted in", self.interrupted),
+            ("wakes", self.wakes), ("aborts", self.aborts), ("pairs", pairs),
+        ):  # fmt: skip
+            log.info("%s: %s", name, dict(sorted(figures.items())))
+        log.info("seed %d: %d core cycles", cocotb.RANDOM_SEED, self.cycle)
+
+    def assert_covered(self) -> None:
+        """A campaign has been everywhere."""
+        missing = [(a, b) for a in MODES for b in MODES if not self.pairs[a.value, b.value]]
+        assert not missing, f"changes of modes that never came: {missing}"
+        for name in (self.fast[0].name, self.fast[-1].name, "mctl", "engine"):
+            states = set(self.codes[name].values())
+            been = {state for state in states if self.aborts[f"{name[:3]}.{state}"]}
+            been |= {state for state in states if self.aborts[f"{name}.{state}"]}
+            assert been == states, f"{name}: nothing changed in {states - been}"
+        assert set(self.interrupted) >= set(self.pmu_codes.values()) - {"GIVE", "WITHDRAW"}
+        for figure in ("time-outs", "supplies lost", "runs", "clock stops"):
+            assert self.count[figure] >= MIN_EVENTS, f"{figure}: {self.count[figure]}"
+        assert sum(self.wakes.values()) >= MIN_EVENTS, "too few wake-ups while falling asleep"
+
 
 @cocotb.test()
 async def random_sequences(dut) -> None:
@@ -344,11 +386,6 @@ async def random_sequences(dut) -> None:
     await bench.start()
     for _ in range(parameters()["sequences"]):
         await bench.sequence()
-    kinds = sum((Counter(rules.count) for rules in bench.rules), Counter())
-    for name, figures in (
-        ("events", bench.count), ("domains", kinds), ("pmu interrupted in", bench.interrupted),
-        ("wakes", bench.wakes), ("aborts", bench.aborts),
-        ("pairs", {f"{Mode(a).name}->{Mode(b).name}": n for (a, b), n in bench.pairs.items()}),
-    ):  # fmt: skip
-        dut._log.info("%s: %s", name, dict(sorted(figures.items())))
-    dut._log.info("seed %d: %d core cycles", cocotb.RANDOM_SEED, bench.cycle)
+    bench.report(dut._log)
+    if parameters()["sequences"] >= CAMPAIGN:
+        bench.assert_covered()
