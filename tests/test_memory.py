@@ -157,6 +157,27 @@ def test_segment_that_is_not_there_is_never_on():
         run(memory, testbench)
 
 
+def test_only_one_segment_works():
+    memory = ActivationMemory(SMALL)
+
+    async def testbench(ctx):
+        ctx.set(memory.reads[1].enable, 1)
+        ctx.set(memory.write.word.p.bank, 2)
+        ctx.set(memory.write.word.p.mask, 0b0110)
+        ctx.set(memory.write.word.valid, 1)
+        for k in range(SMALL.activation_segments):
+            ctx.set(memory.reads[1].address, k * SMALL.segment_words + 5)
+            ctx.set(memory.write.word.p.address, k * SMALL.segment_words + 6)
+            for other, segment in enumerate(memory.segments):
+                reads = [ctx.get(port.read) for port in segment.banks]
+                writes = [ctx.get(port.write) for port in segment.banks]
+                assert reads == [0, int(other == k), 0, 0]
+                assert writes == [0, 0, 0b0110 * (other == k), 0]
+            await ctx.tick()
+
+    run(memory, testbench)
+
+
 def test_host_that_does_not_wait_is_caught():
     memory = ActivationMemory(SMALL)
 
