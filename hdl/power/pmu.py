@@ -235,7 +235,7 @@ class Pmu(wiring.Component):
                 with m.Elif(supply.free):
                     m.d.sync += self.core_clock.eq(0)
 
-        self.promise(m, fsm, goal=goal, on=on, core=core, permits=permits, given=given,
+        self.promise(m, fsm, goal=goal, on=on, core=core, permits=permits, given=given, quiet=quiet,
                      targets=targets, rests=rests)  # fmt: skip
         # An event that wakes up is pending, and nothing is done about it.
         lazy, was_lazy = Signal(), Signal()
@@ -255,17 +255,25 @@ class Pmu(wiring.Component):
         ]
         return m
 
-    def promise(self, m: Module, fsm, *, goal, on, core, permits, given, targets, rests) -> None:
+    def promise(
+        self, m: Module, fsm, *, goal, on, core, permits, given, quiet, targets, rests
+    ) -> None:
         """Assert what clock, permissions and domains have to do with each other."""
         state = {name: fsm.ongoing(name) for name in fsm.encoding}
         cores = Cat(domain.clock == "sync" for domain in self.domains)
         clocks = Cat(getattr(self.control, domain.name).clock for domain in self.domains)
         started = Cat(state[name] for name in state if name not in ("SETTLED", "START", "ALIVE"))
         settled = state["GIVE"] | state["GIVEN"] | state["STOP"] | state["SETTLED"]
+        asking = Cat(state[name] for name in ("QUIET", "DOWN", "UP", "GIVE"))
+        heard_of = Cat(state[name] for name in ("DOWN", "UP", "GIVE"))
+        heard = Signal(2, init=3)  # the fast level has been quiet since it has no permission
+        m.d.sync += heard.eq((heard | quiet) & ~given)
         no_core = ((targets & cores) == 0) & (~cores | rests).all() & (given == 0)
         m.d.sync += [
             Assert(self.core_clock | ((clocks & cores) == 0), "a domain without its clock"),
             Assert(self.core_clock | no_core, "the core's clock stands still too early"),
+            Assert(~asking.any() | ((given & ~permits) == 0), "a permission is not withdrawn"),
+            Assert(~heard_of.any() | (given | heard).all(), "goes on before the core is quiet"),
             Assert(~settled | ((targets == on) & (targets | rests).all()), "not where it says"),
             # What makes these provable.
             Assert(sum(state.values()) == 1, "no state"),
