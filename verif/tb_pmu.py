@@ -290,7 +290,9 @@ class Bench:
         elif name == "targets":
             self.set_targets()
         elif name == "flurry":
-            for _ in range(8):
+            if self.chance(0.5):  # so that ramps of both levels meet
+                self.set_request()
+            for _ in range(16):
                 self.set_targets()
                 await Timer(int(self.rng.integers(1, 14 * CLOCK_NS)), unit="ns")
         elif name == "wake" and not self.pulses:

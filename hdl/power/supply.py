@@ -85,9 +85,15 @@ class SharedSupply(wiring.Component):
         with m.If(~self.core_clock):
             m.d.sync += self.alive.eq(0)
 
+        was_ask, was_paused = Signal(), Signal()
+        m.d.sync += [
+            was_ask.eq(fsm.ongoing("ASK")),
+            was_paused.eq(self.paused | ~self.core_clock),
+        ]
         legal = [fsm.ongoing(state) for state in ("FREE", "ASK", "OURS", "RETURN")]
         m.d.sync += [
             Assert(sum(legal) == 1, "no state"),
+            Assert(~(was_ask & legal[2]) | was_paused, "takes the supply without an answer"),
             Assert(fsm.ongoing("OURS") | (self.grants == 0), "a ramp without the supply"),
             Assert(self.pause == (legal[1] | legal[2]), "pauses for nothing"),
         ]
