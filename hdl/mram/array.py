@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amaranth.hdl import Assert, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In, Out
 
@@ -10,7 +10,7 @@ from hdl.config import ChipConfig
 from hdl.mram.bank import MramBank
 from hdl.mram.signals import BankAccess, FactoryWrite
 from hdl.power.domains import PowerState, fast_domains
-from hdl.power.scramble import Noise, Scrambler
+from hdl.power.scramble import Noise
 from hdl.power.signals import DomainControl
 
 __all__ = ["MramArray"]
@@ -71,6 +71,9 @@ class MramArray(wiring.Component):
         """Put every bank behind its switch and its isolation."""
         m = Module()
         config = self.config
+        noise, exposed = None, {}
+        if self.power_aware:
+            m.submodules.noise = noise = Noise(1)
         for b in range(config.mram_banks):
             m.submodules[f"mram{b}"] = bank = self.bank(config)
             access, control, macro = self.access[b], self.control[b], bank.port
@@ -95,12 +98,10 @@ class MramArray(wiring.Component):
                 bank.factory_data.eq(self.factory.data),
             ]
             q, busy = macro.q, macro.busy
-            if self.power_aware:
-                m.submodules[f"noise_{b}"] = noise = Noise(b + 1)
-                scrambler = Scrambler(noise)
-                m.d.comb += noise.down.eq(~macro.supply)
-                q = Mux(macro.supply, macro.q, scrambler.value(len(macro.q)))
-                busy = Mux(macro.supply, macro.busy, scrambler.value(1))
+            if noise is not None:
+                exposed[b] = ~macro.supply & ~control.isolate
+                q = Mux(macro.supply, macro.q, noise.choose(len(macro.q)))
+                busy = Mux(macro.supply, macro.busy, noise.choose(1))
             m.d.comb += [
                 access.q.eq(Mux(control.isolate, 0, q)),
                 access.busy.eq(Mux(control.isolate, 0, busy)),
@@ -114,4 +115,7 @@ class MramArray(wiring.Component):
                     f"bank {b} is dead and drives the controller",
                 ),
             ]
+        if noise is not None:
+            # Behind isolation nobody sees it: new values then would only cost time.
+            m.d.comb += noise.down.eq(Cat(exposed.values()).any())
         return m

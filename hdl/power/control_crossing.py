@@ -37,11 +37,11 @@ class ControlCrossing(wiring.Component):
         super().__init__({"i": In(DomainControl(steps)), "o": Out(DomainControl(steps))})
 
     def elaborate(self, platform):
-        """Build two flip-flops a wire."""
+        """Build two flip-flops a wire; a reset of the chip has them at rest at once, too."""
         m = Module()
         for name, init in LEVELS.items():
             m.submodules[name] = FFSynchronizer(
-                getattr(self.i, name), getattr(self.o, name), init=init
+                getattr(self.i, name), getattr(self.o, name), init=init, reset_less=False
             )
         m.d.comb += [self.o.switches.eq(self.i.switches), self.i.good.eq(self.o.good)]
         return m

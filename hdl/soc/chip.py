@@ -146,7 +146,7 @@ class Chip(wiring.Component):
         self.connect_stream(m, engine, cache, mctl, mram)
         self.connect_run(m, run, engine, cache, mctl, fast)
         self.connect_memory(m, engine, memory, policy)
-        self.connect_policy(m, policy, engine, mctl, fast, mram)
+        self.connect_policy(m, policy, engine, cache, mctl, fast, mram)
         self.connect_modes(m, pmu, fast)
         m.d.sync += [
             Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
@@ -219,7 +219,7 @@ class Chip(wiring.Component):
             policy.host_open.eq(self.host.open),
         ]
 
-    def connect_policy(self, m, policy, engine, mctl, fast, mram):
+    def connect_policy(self, m, policy, engine, cache, mctl, fast, mram):
         """What the program needs, as targets of the fast sequencers."""
         segments, banks = self.config.activation_segments, self.config.mram_banks
         m.d.comb += [
@@ -234,6 +234,7 @@ class Chip(wiring.Component):
             policy.job_done.eq(engine.layer_done),
             engine.segments_ready.eq(policy.next_ready),
             policy.stream_banks.eq(Cat(access.wake for access in mctl.banks)),
+            cache.may_sleep.eq(policy.may_sleep),
             mram.keep.eq(policy.keep_banks & fast.allowed.replicate(banks)),
         ]
         for index, domain in enumerate(fast_domains(self.config)):
