@@ -20,7 +20,8 @@ def fake_measurement(network=None, *, mismatches=0, cycles=50_000, model="some.t
         wait_drain_cycles=100,
     )  # fmt: skip
     result = Result(
-        config=FULL, gating=Gating.PER_BURST, outputs={}, int8_outputs={}, cycles=cycles, cycles_each=[cycles], macs=macs,
+        config=FULL, gating=Gating.PER_BURST, outputs={}, int8_outputs={}, cycles=cycles,
+        cycles_each=[cycles], macs=macs,
         mac_utilisation=macs / (cycles * 256), roofline_cycles=40_000, mram_reads=10,
         mram_active_cycles=20, layers=[layer],
         first=RunResult(

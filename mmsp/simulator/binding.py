@@ -99,6 +99,8 @@ def load(path: Path) -> ctypes.CDLL:
         ("mode", ctypes.c_int, [handle]),
         ("wake", status, [handle, word]),
         ("wait", status, [handle, word]),
+        ("mutant", status, [handle, word]),
+        ("corrected", ctypes.c_uint64, [handle]),
         ("policy", status, [handle, word, word, word]),
         ("reset", status, [handle]),
         ("program", status, [handle, word, address, size]),

@@ -306,6 +306,11 @@ int harness_wake(Harness* harness, uint32_t sources) {
     return guarded(harness, [&] { return set_wake(*harness->top, sources), OK; });
 }
 
+// Of a chip with faults to order: which one.
+int harness_mutant(Harness* harness, uint32_t mutant) {
+    return guarded(harness, [&] { return set_mutant(*harness->top, mutant), OK; });
+}
+
 int harness_wait(Harness* harness, uint32_t periods) {
     return guarded(harness, [&] { return harness->wait(periods), OK; });
 }
@@ -349,6 +354,7 @@ const PowerEvent* harness_power_events(Harness* harness) { return harness->power
 size_t harness_power_event_count(Harness* harness) { return harness->power.events.size(); }
 uint64_t harness_power_dropped(Harness* harness) { return harness->power.dropped; }
 const DomainCounts* harness_domains(Harness* harness) { return harness->power.counts.data(); }
+uint64_t harness_corrected(Harness* harness) { return corrected_of(*harness->top); }
 int harness_mode(Harness* harness) { return mode_of(*harness->top); }
 size_t harness_sample_count(Harness* harness) { return harness->samples.size(); }
 const char* harness_message(Harness* harness) { return harness->message.c_str(); }

@@ -162,6 +162,11 @@ class ChipModel:
         """Let periods of the always-on clock pass."""
         self.call("wait", periods)
 
+    @property
+    def corrected(self) -> int:
+        """Wrong bits of the MRAM that have been corrected since the last run began."""
+        return self.library.harness_corrected(self.handle)
+
     def set_policy(
         self,
         gating: Gating = Gating.PER_BURST,

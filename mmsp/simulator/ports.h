@@ -51,6 +51,7 @@ OPTIONAL_INPUT(set_gating, gating)
 OPTIONAL_INPUT(set_footprint, footprint)
 OPTIONAL_INPUT(set_held, held)
 OPTIONAL_INPUT(open_host, MEMBER(host, open))
+OPTIONAL_INPUT(set_mutant, mutant)
 
 HAS_PORT(has_aon, aon_clk)
 HAS_PORT(has_core_clock, core_clock)

@@ -1,0 +1,107 @@
+"""Every isolation, reset and retention is needed: without it, what the chip does goes wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmsp.zoo
+from hdl.config import ACT_BANKS, SMALL
+from hdl.power.domains import Gating, Mode
+from mmsp.simulator import ChipModel, SimulationError
+from mmsp.simulator.simulator import Simulator
+from verif.sim import simulation_seed
+from verif.tampered_chip import TamperedChip, mutants
+
+pytestmark = pytest.mark.sim
+
+DIGITS = Path(mmsp.zoo.__file__).with_name("digits.tflite")
+MUTANTS = mutants(SMALL)
+WRONG_BIT = 77
+PAUSE = 4  # periods of the always-on clock
+FULL_MASK = (1 << SMALL.activation_segments) - 1
+
+
+def go(model, mode):
+    model.enter(mode)
+    model.wait(PAUSE)
+
+
+def sleep_and_return(model):
+    go(model, Mode.SLEEP)
+    go(model, Mode.INFER)
+
+
+def scenario(model, image, words, values, expected):
+    """Sleep, keep what is to be kept, work, and sleep again; wrong results are assertions."""
+    sleep_and_return(model)
+
+    # Contents that the host left survive pauses and sleep, in every segment.
+    model.set_policy(Gating.PER_BURST, FULL_MASK, FULL_MASK)
+    banks = np.repeat(np.arange(ACT_BANKS), SMALL.bank_words)
+    addresses = np.tile(np.arange(SMALL.bank_words), ACT_BANKS)
+    model.write_activations(banks, addresses, words)
+    model.wait(PAUSE)
+    assert (model.read_activations(banks, addresses) == words).all(), "lost while the chip rested"
+    sleep_and_return(model)
+    assert (model.read_activations(banks, addresses) == words).all(), "lost in sleep"
+
+    # A run that corrects a bit; the count of it survives.
+    for _ in range(2):
+        bank, address, data = values
+        model.write_activations(bank, address, data)
+        model.run(image.program.first_word)
+        bank, address, data = expected
+        assert (model.read_activations(bank, address) == data).all(), "wrong results"
+        assert model.corrected == 1, "the count of corrected bits in a run"
+        sleep_and_return(model)
+        assert model.corrected == 1, "the count of corrected bits is lost"
+
+
+def make_stimulus():
+    """Image, host's words, input and output of a run, from an untouched chip."""
+    rng = np.random.default_rng(simulation_seed())
+    words = rng.integers(1, 256, (ACT_BANKS * SMALL.bank_words, SMALL.rows)).astype(np.uint8)
+    with Simulator(DIGITS, SMALL) as simulator:
+        (source,), (sink,) = simulator.description.inputs, simulator.description.outputs
+        values = rng.integers(-128, 128, source.shape).astype(np.int8)
+        simulator.run(values)
+        places = []
+        for port in (source, sink):
+            placement = simulator.description.tensors[port.tensor].placement
+            bank, address = placement.addresses()
+            places.append((bank, address, simulator.chip.read_activations(bank, address)))
+        image = simulator.image
+    # The input may have been overwritten by the run.
+    placement = simulator.description.tensors[source.tensor].placement
+    places[0] = (*places[0][:2], placement.pack(source.rearrange(source.to_inside(values))))
+    return image, words, *places
+
+
+@pytest.fixture(scope="module")
+def stimulus():
+    print(f"seed {simulation_seed()}")
+    return make_stimulus()
+
+
+def tampered_model(image, mutant):
+    model = ChipModel(SMALL, design=lambda: TamperedChip(SMALL))
+    model.program(image.resident)
+    model.flip(image.program.first_word + 5, [WRONG_BIT])
+    model.call("mutant", mutant)
+    return model
+
+
+def test_a_chip_without_a_fault_passes(stimulus):
+    with tampered_model(stimulus[0], 0) as model:
+        scenario(model, *stimulus)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_every_protection_is_missed(stimulus, mutant):
+    with (
+        tampered_model(stimulus[0], MUTANTS.index(mutant) + 1) as model,
+        pytest.raises((SimulationError, AssertionError)) as caught,
+    ):
+        scenario(model, *stimulus)
+    print(f"{mutant}: {str(caught.value).splitlines()[0]}")
