@@ -19,6 +19,7 @@ DIGITS = Path(mmsp.zoo.__file__).with_name("digits.tflite")
 MUTANTS = mutants(SMALL)
 WRONG_BIT = 77
 PAUSE = 4  # periods of the always-on clock
+AON_RATIO = 16  # core cycles in one: any that leaves the crossings their two is as good
 FULL_MASK = (1 << SMALL.activation_segments) - 1
 
 
@@ -85,7 +86,7 @@ def stimulus():
 
 
 def tampered_model(image, mutant):
-    model = ChipModel(SMALL, design=lambda: TamperedChip(SMALL))
+    model = ChipModel(SMALL, design=lambda: TamperedChip(SMALL), aon_ratio=AON_RATIO)
     model.program(image.resident)
     model.flip(image.program.first_word + 5, [WRONG_BIT])
     model.call("mutant", mutant)

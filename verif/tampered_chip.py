@@ -1,6 +1,7 @@
 """The chip with faults to order in its power control: what each protects, a test must miss."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In
@@ -86,7 +87,7 @@ class TamperedChip(Chip):
 
     def tamper_with(self, m: Module, control, name: str):
         """``control`` of domain ``name`` without what the chosen mutant leaves out."""
-        tamper = Signal(Tamper, name=f"tamper_{name}")
+        tamper: Any = Signal(Tamper, name=f"tamper_{name}")
         for index, mutant in enumerate(self.mutants):
             if mutant.domain == name:
                 m.d.comb += getattr(tamper, mutant.kind).eq(self.mutant == index + 1)
