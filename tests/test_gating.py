@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from bench_stub import fake_measurement
 from html_page import Page
@@ -186,6 +187,25 @@ def test_policies_on_the_chip():
     assert max(burst.mram_active_cycles, layer.mram_active_cycles) <= network.mram_active_cycles
     assert burst.act_on_cycles <= layer.act_on_cycles <= network.act_on_cycles < always.cycles * 2
     assert burst.act_retain_cycles > 0
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("policy", list(Gating), ids=lambda policy: policy.name.lower())
+def test_reset_ends_a_run_anywhere(policy):
+    """Reads in flight, a burst, ramps: all may be cut, and the next run is as any other."""
+    with Simulator(digits_model(), SMALL) as simulator:
+        batch = random_batch(simulator.description.inputs, 1)
+        expected = simulator.run(batch, gating=policy)
+        chip, first = simulator.chip, simulator.image.program.first_word
+        for cut in (1, 7, 60, 333, 2718):
+            chip.set_policy(policy, *[(1 << SMALL.activation_segments) - 1] * 2)
+            with pytest.raises(SimulationError, match=f"has not ended after {cut} cycles"):
+                chip.run(first, max_cycles=cut)
+            chip.reset()
+            again = simulator.run(batch, gating=policy)
+            assert again.cycles == expected.cycles
+            for name, outputs in expected.int8_outputs.items():
+                assert np.array_equal(again.int8_outputs[name], outputs)
 
 
 @pytest.mark.sim

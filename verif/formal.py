@@ -18,7 +18,8 @@ def prove(component: Component, *, name: str, max_steps: int = 20) -> None:
     """Prove every ``Assert`` by induction, for all inputs and all time.
 
     Uses the solver inside Yosys, so no other tool is needed.  Memories become registers, so prove
-    small instances.  ``name`` names the files under ``build/formal``.
+    small instances.  ``name`` names the files under ``build/formal``.  The platform is called
+    ``"formal"``: a component may assert more for it than simulation has time for.
 
     Raises
     ------
@@ -29,7 +30,7 @@ def prove(component: Component, *, name: str, max_steps: int = 20) -> None:
     build_dir = BUILD_ROOT / name
     build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / f"{name}.il"
-    source.write_text(convert(component, name=name))
+    source.write_text(convert(component, name=name, platform="formal"))
     script = "; ".join(
         [
             f"read_rtlil {source.name}",
