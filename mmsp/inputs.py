@@ -1,17 +1,20 @@
-"""Input files: tensors and pictures, as they come, become the network's inputs.
+"""Input files: tensors, pictures and recordings, as they come, become the network's inputs.
 
 The result has the type that the model's file declares and one dimension more, the batch.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsp.audio.recording import RECORDING_SUFFIXES
+from mmsp.audio.targets import Features
+from mmsp.audio.windows import AudioOptions, hear
 from mmsp.description import Port
 from mmsp.errors import InputError
 from mmsp.pictures import PICTURE_SUFFIXES, from_picture_values, read_picture
@@ -27,12 +30,14 @@ class Batch:
 
     ``values``: by input name, ``(count, *shape)`` of the declared type.  ``single``: they came
     without a leading dimension for the batch.  ``notes``: what was converted, for the user.
+    ``audio``: by input name, the features that came from a recording.
     """
 
     values: dict[str, NDArray]
     count: int
     single: bool
     notes: list[str]
+    audio: dict[str, Features] = field(default_factory=dict)
 
 
 def read_file(path: Path, what: str) -> bytes:
@@ -47,8 +52,12 @@ def read_file(path: Path, what: str) -> bytes:
         raise InputError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
 
 
-def read_inputs(arguments: Sequence[str], ports: Sequence[Port]) -> Batch:
+def read_inputs(
+    arguments: Sequence[str], ports: Sequence[Port], listening: AudioOptions = AudioOptions()
+) -> Batch:
     """Read what ``--input`` named: ``F`` or ``NAME=F``, each once for an input.
+
+    ``listening`` is what to do with recordings.
 
     Raises
     ------
@@ -58,14 +67,31 @@ def read_inputs(arguments: Sequence[str], ports: Sequence[Port]) -> Batch:
     by_name = {port.name: port for port in ports}
     values: dict[str, object] = {}
     notes: list[str] = []
+    audio: dict[str, Features] = {}
     for argument in arguments:
-        name, path = split_argument(argument, by_name)
-        for key, value in read_arrays(Path(path), name, by_name, notes).items():
+        name, text = split_argument(argument, by_name)
+        path = Path(text)
+        if path.suffix.lower() in RECORDING_SUFFIXES:
+            target = name or only(path, by_name)
+            heard, features, said = hear(
+                path, read_file(path, "recording"), by_name[target], listening
+            )
+            read: dict[str, object] = {target: heard}
+            audio[target] = features
+            notes += said
+        else:
+            read = read_arrays(path, name, by_name, notes)
+        for key, value in read.items():
             if key in values:
                 raise InputError(f"input {key!r} is given twice")
             values[key] = value
+    if listening.given and not audio:
+        raise InputError(
+            f"{listening.given} is about recordings, and no --input is one "
+            f"({', '.join(RECORDING_SUFFIXES)})"
+        )
     batch = make_batch(values, ports)
-    return Batch(batch.values, batch.count, batch.single, notes + batch.notes)
+    return Batch(batch.values, batch.count, batch.single, notes + batch.notes, audio)
 
 
 def split_argument(argument: str, ports: Mapping[str, Port]) -> tuple[str | None, str]:
@@ -86,7 +112,7 @@ def read_arrays(
     if suffix not in (*ARRAY_SUFFIXES, *PICTURE_SUFFIXES):
         raise InputError(
             f"input {str(path)!r} has the suffix {suffix!r}, not one of "
-            f"{', '.join((*ARRAY_SUFFIXES, *PICTURE_SUFFIXES))}"
+            f"{', '.join((*ARRAY_SUFFIXES, *PICTURE_SUFFIXES, *RECORDING_SUFFIXES))}"
         )
     data = read_file(path, "input")
     if suffix == ".npz":

@@ -251,7 +251,7 @@ def test_equals_sign_in_a_file_name(save):
     [
         (["{tmp}/none.npy"], r"input '.*none.npy' does not exist"),
         (["{tmp}/folder.npy"], r"input '.*folder.npy' is a directory, not a file"),
-        (["{tmp}/a.wav"], r"has the suffix '.wav', not one of .npy, .npz, .png"),
+        (["{tmp}/a.ogg"], r"has the suffix '.ogg', not one of .npy, .npz, .png"),
         (["{tmp}/text.npy"], r"input '.*text.npy' is no readable .npy file"),
         (["{tmp}/text.npz"], r"input '.*text.npz' is no readable .npz file"),
         (["{tmp}/text.png"], r"picture '.*text.png' is no picture that can be read"),

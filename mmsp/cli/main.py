@@ -23,6 +23,7 @@ COMMANDS = {
         "mmsp.cli.inspect",
         "print what is in an MRAM image, or would be in that of a model",
     ),
+    "features": ("mmsp.cli.features", "compute the audio features of a recording"),
     "bench": (
         "mmsp.cli.bench",
         "benchmark networks on the simulated chip, beside published figures of others",

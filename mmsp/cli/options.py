@@ -10,11 +10,13 @@ from mmsp.errors import InputError
 from mmsp.variants import find_config, make_variant
 
 __all__ = [
+    "add_channel",
     "add_config",
     "add_gating",
     "add_model",
     "add_wakeup",
     "add_weight_bits",
+    "chosen_channel",
     "chosen_config",
     "chosen_gating",
     "wakeup_cycles",
@@ -42,6 +44,29 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mram-kib", metavar="N", type=int, help="give that chip N KiB of MRAM, a power of two"
     )
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """What to take of a recording."""
+    parser.add_argument(
+        "--channel",
+        metavar="N",
+        type=int,
+        help="take only this channel of a recording, 1 being the left one (default: their mean)",
+    )
+
+
+def chosen_channel(arguments: argparse.Namespace) -> int | None:
+    """The channel that the arguments name.
+
+    Raises
+    ------
+    InputError
+        When no recording can have it.
+    """
+    if arguments.channel is not None and arguments.channel < 1:
+        raise InputError(f"--channel must be at least 1, and is {arguments.channel}")
+    return arguments.channel
 
 
 def add_wakeup(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

@@ -15,13 +15,17 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from hdl.power.domains import Gating
+from mmsp.audio.frontends import frontend_files
+from mmsp.audio.windows import AudioOptions
 from mmsp.bench.gating import Ablation, ablate
 from mmsp.cli.options import (
+    add_channel,
     add_config,
     add_gating,
     add_model,
     add_wakeup,
     add_weight_bits,
+    chosen_channel,
     chosen_config,
     chosen_gating,
 )
@@ -49,8 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]FILE",
         action="append",
         default=[],
-        help=".npy, .npz (by input name), .png, .jpg or .bmp; one leading dimension more than the "
-        "model's is a batch; without it, random values",
+        help=".npy, .npz (by input name), .png, .jpg, .bmp, .wav or .flac; one leading dimension "
+        "more than the model's is a batch; without it, random values",
+    )
+    parser.add_argument(
+        "--frontend",
+        metavar="NAME",
+        help="what makes features of a recording: a preset of `mmsp features`, or a .toml file "
+        "(default: the preset that has the shape, scale and zero point of the input)",
+    )
+    add_channel(parser)
+    parser.add_argument(
+        "--stride",
+        metavar="N",
+        type=int,
+        help="run on a window of a recording every N frames (default: the first window, or "
+        "consecutive ones if the network has a state)",
     )
     parser.add_argument(
         "--target",
@@ -115,6 +133,9 @@ def check_options(arguments: argparse.Namespace) -> None:
     chosen_gating(arguments)
     if arguments.seed < 0:
         raise InputError(f"--seed must not be negative, and is {arguments.seed}")
+    if arguments.stride is not None and arguments.stride < 1:
+        raise InputError(f"--stride must be at least 1, and is {arguments.stride}")
+    chosen_channel(arguments)
 
 
 def execute(
@@ -129,7 +150,7 @@ def execute(
         graph = require_graph(model, arguments.target)
         ports = graph_ports(graph)
         layers = [(e.name, e.op, layer_macs(e, graph)) for e in model.layers or []]
-    batch = choose_inputs(arguments, ports[0])
+    batch = choose_inputs(arguments, ports[0], model)
     result = ablation = None
     if arguments.target == "rtl":
         result, ablation = simulate(arguments, model, batch, waves)
@@ -168,13 +189,23 @@ def named_files(arguments: argparse.Namespace) -> list[Path]:
     return [
         Path(arguments.model),
         *(Path(name) for given in arguments.input for name in (given, given.rpartition("=")[2])),
+        *frontend_files(arguments.frontend),
     ]
 
 
-def choose_inputs(arguments: argparse.Namespace, ports: list[Port]) -> Batch:
+def choose_inputs(arguments: argparse.Namespace, ports: list[Port], model: Model) -> Batch:
     """What was given, or random values."""
+    listening = AudioOptions(
+        frontend=arguments.frontend,
+        channel=chosen_channel(arguments),
+        stride=arguments.stride,
+        stateful=model.graph is not None and bool(model.graph.variables),
+        target=arguments.target,
+    )
     if arguments.input:
-        return read_inputs(arguments.input, ports)
+        return read_inputs(arguments.input, ports, listening)
+    if listening.given:
+        raise InputError(f"{listening.given} is about recordings, and there is no --input")
     return random_batch(ports, arguments.seed)
 
 

@@ -9,6 +9,7 @@ from hdl.config import MRAM_WORD_BYTES
 from mmsp.bench.gating import Ablation
 from mmsp.bench.gating_table import MEANINGS
 from mmsp.html.activity import activity_figure, activity_legend, mram_legend
+from mmsp.html.audio import audio_section
 from mmsp.html.layers import layer_table
 from mmsp.html.memory import memory_blocks, memory_figure, peak_bytes
 from mmsp.html.page import definition_list, make_page, section, tiles
@@ -93,6 +94,7 @@ def run_page(report: Report, image: Image, batch: Batch, ablation: Ablation | No
                 figure(memory_figure(description, config)),
             ],
         ),
+        *audio_section(batch.audio),
         section("Inputs and outputs", tensors(report, image, batch)),
         footer(),
     ]
@@ -204,7 +206,11 @@ def tensors(report: Report, image: Image, batch: Batch) -> Iterable[str]:
     for index in range(shown):
         parts = []
         for port in image.description.inputs:
-            parts.append(draw_tensor(port, batch.values[port.name][index], f"input {port.name}"))
+            values, title = batch.values[port.name][index], f"input {port.name}"
+            heard = batch.audio.get(port.name)
+            columns = heard and heard.values.shape[1]
+            plane = (values.size // columns, columns) if columns else None
+            parts.append(draw_tensor(port, values, title, plane=plane))
         for port in image.description.outputs:
             values = np.asarray(report.outputs[port.name])
             if not batch.single:

@@ -11,7 +11,7 @@ from PIL import Image
 from mmsp.description import Port
 from mmsp.html.page import bar, table_row
 
-__all__ = ["draw_tensor", "picture_pixels", "real_values"]
+__all__ = ["draw_tensor", "heat", "picture", "picture_pixels", "profile", "real_values"]
 
 PICTURE_CHANNELS = (1, 3)
 SMALLEST_SIDE = 8
@@ -62,7 +62,9 @@ def picture_pixels(port: Port, values: NDArray) -> NDArray[np.uint8] | None:
     return None
 
 
-def draw_tensor(port: Port, values: NDArray, title: str) -> str:
+def draw_tensor(
+    port: Port, values: NDArray, title: str, *, plane: tuple[int, ...] | None = None
+) -> str:
     """One input or output of one inference.
 
     Parameters
@@ -73,15 +75,18 @@ def draw_tensor(port: Port, values: NDArray, title: str) -> str:
         Of the declared type, ``port.shape``.
     title : str
         What to call it.
+    plane : tuple of int, optional
+        Time and frequency of a map that its shape does not show, such as a flat one.
     """
     shape = " x ".join(map(str, port.shape))
     pixels = picture_pixels(port, values)
     reals = real_values(port, values)
-    plane = tuple(size for size in port.shape if size != 1)
+    mapped = plane is not None
+    plane = plane or tuple(size for size in port.shape if size != 1)
     span = f"{reals.min():.4g} to {reals.max():.4g}"
     if pixels is not None:
         body, how = picture(pixels, title), "a picture"
-    elif len(plane) == 2 and min(plane) >= SMALLEST_SIDE:  # noqa: PLR2004  (time, frequency)
+    elif len(plane) == 2 and (mapped or min(plane) >= SMALLEST_SIDE):  # noqa: PLR2004  (time, frequency)
         body = picture(heat(reals.reshape(plane).T[::-1]), title)
         how = f"{plane[0]} columns of {plane[1]} values, the first at the bottom; {span}"
     elif reals.size <= MOST_BARS:
