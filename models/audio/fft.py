@@ -146,14 +146,16 @@ class Fft:
         k = np.arange(1, half // 2 + 1)
         re, im = arithmetic.operands(z, divisor=2, headroom=1)
         low, high = (re[..., k], im[..., k]), (re[..., half - k], im[..., half - k])
-        s = arithmetic.wrapped(low[0] + high[0]), arithmetic.wrapped(low[1] - high[1])
-        d = arithmetic.wrapped(low[0] - high[0]), arithmetic.wrapped(low[1] + high[1])
+        minus_high = arithmetic.negated(z[1][..., half - k], high[1])
+        s = arithmetic.wrapped(low[0] + high[0]), arithmetic.wrapped(low[1] + minus_high)
+        d = arithmetic.wrapped(low[0] - high[0]), arithmetic.wrapped(low[1] - minus_high)
         # -j exp(-j a) = exp(-j (a + pi / 2)): a quarter of a turn further.
         index = k * (TURN // self.points) + TURN // 4
         p = arithmetic.rotated(d, index, np.zeros(len(k), bool), inverse=inverse)
         out_re, out_im = np.empty_like(re), np.empty_like(im)
-        out_re[..., half - k], out_im[..., half - k] = s[0] - p[0], p[1] - s[1]
         out_re[..., k], out_im[..., k] = s[0] + p[0], s[1] + p[1]
+        # Last, since it counts in kissfft for the middle word, where k = half - k.
+        out_re[..., half - k], out_im[..., half - k] = s[0] - p[0], p[1] - s[1]
         if inverse:
             first = arithmetic.merged_ends(z, re, im)
         else:

@@ -57,6 +57,10 @@ class Arithmetic(Protocol):
         """Store one sum of two operands."""
         ...
 
+    def negated(self, word: IntArray, operand: IntArray) -> IntArray:
+        """Minus one of the ``operands``, which came from ``word``."""
+        ...
+
     def stored(self, z: Pair) -> Pair:
         """Store the sums of a butterfly."""
         ...
@@ -103,6 +107,10 @@ class BlockFloating:
         """Keep the value: one bit more than the operands."""
         return value
 
+    def negated(self, word: IntArray, operand: IntArray) -> IntArray:
+        """Change the operand's sign."""
+        return -operand
+
     def stored(self, z: Pair) -> Pair:
         """Keep the values: they fit `WORD_BITS`."""
         return z
@@ -142,6 +150,10 @@ class Kiss:
     def wrapped(self, value: IntArray) -> IntArray:
         """Reduce modulo 2**16."""
         return wrap(value, KISS_BITS)
+
+    def negated(self, word: IntArray, operand: IntArray) -> IntArray:
+        """Change the word's sign, then divide: not the same for -32768 and the ties +-16384."""
+        return kiss_divide(self.wrapped(-word), 2)
 
     def stored(self, z: Pair) -> Pair:
         """Reduce modulo 2**16."""
