@@ -85,8 +85,12 @@ def stimulus():
     return make_stimulus()
 
 
+def tampered_chip():
+    return TamperedChip(SMALL)
+
+
 def tampered_model(image, mutant):
-    model = ChipModel(SMALL, design=lambda: TamperedChip(SMALL), aon_ratio=AON_RATIO)
+    model = ChipModel(SMALL, design=tampered_chip, aon_ratio=AON_RATIO)
     model.program(image.resident)
     model.flip(image.program.first_word + 5, [WRONG_BIT])
     model.call("mutant", mutant)

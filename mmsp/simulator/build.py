@@ -60,6 +60,9 @@ COMPAT_FLAGS = [
     for flag in ("-include", str(HERE / "compat" / header))
 ] + [f"-I{HERE / 'compat'}"]  # fmt: skip
 
+ELABORATED: dict[tuple, Path] = {}
+"""Libraries of designs that are not the chip, which no source key finds, of this process."""
+
 
 class BuildError(RuntimeError):
     """The simulator cannot be built: the message says what is missing, or what a tool said."""
@@ -85,7 +88,8 @@ def library(
     waves : bool
         Whether the library can record waveforms: a slower one, built apart.
     design : callable, optional
-        Makes another component with the ports of `hdl.soc.chip.Chip`, to take its place.
+        Makes another component with the ports of `hdl.soc.chip.Chip`, to take its place.  Called
+        once in a process.
 
     Raises
     ------
@@ -101,6 +105,9 @@ def library(
         if found.exists():
             os.utime(found.parent)  # recently used: not the next to be pruned
             return found
+    made = (config, waves, design)
+    if made in ELABORATED and ELABORATED[made].exists():
+        return ELABORATED[made]
 
     with BuildProgress(config.name) as progress:
         progress.stage("elaborating")
@@ -114,6 +121,8 @@ def library(
                 prune(root / "builds")
     if design is None:
         write_atomically(source_key, key)
+    else:
+        ELABORATED[made] = build_dir / LIBRARY_NAME
     return build_dir / LIBRARY_NAME
 
 
