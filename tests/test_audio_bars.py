@@ -1,0 +1,102 @@
+"""Networks hear the same through the golden features as through the public float ones."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from published import DATA, DATA_REASON
+
+from mmsp.audio.windows import AudioOptions, hear
+from mmsp.cli import main
+from mmsp.golden import run_golden
+from mmsp.loading import Model, load_model
+from mmsp.ports import graph_ports
+from models.audio.frontend import PRESETS
+from models.audio.pipeline import features
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=DATA_REASON)
+
+TINY, MICRO = DATA / "mlcommons-tiny", DATA / "tensorflow-tflite-micro"
+RECORDINGS = ("yes", "no", "silence", "noise", "down", "marvin")
+KWS_LABELS = [
+    "Down", "Go", "Left", "No", "Off", "On", "Right", "Stop", "Up", "Yes", "Silence", "Unknown",
+]  # fmt: skip
+KNOWN = {"yes": "Yes", "down": "Down", "silence": "Silence", "no": "Go"}
+"""The last is the network's own error."""
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, np.ndarray]:
+    with np.load(DATA / "frontend-golden" / "frontends.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def kws() -> Model:
+    return load_model(TINY / "models" / "kws_ref_model.tflite")
+
+
+def classify(model, values):
+    assert model.graph is not None
+    ((name,),) = (model.graph.inputs,)
+    shape = model.graph.tensors[name].shape
+    (scores,) = run_golden(model.graph, model.layers or [], {name: values.reshape(shape)}).values()
+    return int(np.argmax(scores))
+
+
+def read(tmp_path, pcm, model, frontend=None):
+    """Through a file, as ``mmsp run --input`` does it."""
+    assert model.graph is not None
+    path = tmp_path / "take.wav"
+    soundfile.write(path, pcm, 16_000, subtype="PCM_16")
+    (port,) = graph_ports(model.graph)[0]
+    values, _, _ = hear(path, path.read_bytes(), port, AudioOptions(frontend=frontend))
+    return values, port
+
+
+def check_bar(found, expected):
+    """At most 1 step apart in 99 % of the cells, and 3 anywhere."""
+    apart = np.abs(found.astype(int) - expected.astype(int))
+    assert apart.shape == expected.shape
+    assert np.mean(apart <= 1) >= 0.99, np.bincount(apart.reshape(-1))
+    assert apart.max() <= 3, np.bincount(apart.reshape(-1))
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_keyword_spotting_from_a_file(tmp_path, published, kws, name):
+    values, port = read(tmp_path, published[f"pcm_{name}"], kws)
+    expected = port.quantize(published[f"mlperf_kws_mfcc_{name}"]).reshape(values.shape)
+    check_bar(values, expected)
+    label = KWS_LABELS[classify(kws, values)]
+    assert label == KWS_LABELS[classify(kws, expected)]
+    assert label == KNOWN.get(name, label)
+
+
+def test_ten_seconds():
+    """The left channel, in the units of the wake-word network's input."""
+    preset = PRESETS["mlperf_sww"]
+    with np.load(DATA / "frontend-golden" / "sww_10s.npz") as archive:
+        real = archive["lfbe"]
+    pcm, _ = soundfile.read(TINY / "inputs" / "sww_short_wav_easy10s.wav", dtype="int16")
+    found = features(preset, pcm[:, 0])
+    # Half away from zero; these are not below zero.
+    expected = np.clip(np.floor(real / preset.scale + 0.5) + preset.zero_point, -128, 127)
+    check_bar(found, expected)
+    assert found.shape == (311, 40)
+    assert len(np.unique(expected)) > 100
+
+
+def test_run_from_a_file(capsys, tmp_path):
+    """The command, from a recording to the word."""
+    model = TINY / "models" / "kws_ref_model.tflite"
+    recording = MICRO / "inputs" / "micro_speech_yes_1000ms.wav"
+    report, outputs = tmp_path / "r.json", tmp_path / "o.npz"
+    files = ["--json", str(report), "--output", str(outputs)]
+    arguments = ["--input", str(recording), "--frontend", "mlperf_kws", "--target", "golden"]
+    assert main(["run", str(model), *arguments, *files]) == 0
+    assert "16 kHz mono, 16 bits, 1 s" in capsys.readouterr().out
+    assert not json.loads(report.read_text())["bit_exact"]["mismatches"]
+    with np.load(outputs) as archive:
+        (scores,) = archive.values()
+    assert KWS_LABELS[int(np.argmax(scores))] == "Yes"
