@@ -12,6 +12,7 @@ from models.audio.fft import Fft
 from models.audio.frontend import PRESETS
 from models.audio.noise_reduction import NoiseReduction
 from models.audio.pcan import Pcan
+from models.audio.pipeline import FeatureStream, features, real_features
 from models.audio.square_root import integer_square_root, square_root
 from models.audio.tflm_filterbank import energy, filter_bank
 from models.audio.tflm_frontend import TflmFrontEnd
@@ -304,6 +305,21 @@ def test_whole_graph_on_synthetic_signals(rng):
         assert np.array_equal(found, expected), name
         features.append(found)
     assert len(np.unique(features)) > 140  # small integers have few logarithms
+
+
+def test_pipeline(rng):
+    signal = signals(rng)["bursts"].astype(np.int16)
+    found = TflmFrontEnd(FRONT_END).push(signal)
+    assert np.array_equal(features(FRONT_END, signal), found)
+    stream = FeatureStream(FRONT_END)
+    parts = [stream.push(piece) for piece in np.array_split(signal, 7)]
+    assert np.array_equal(np.concatenate([*parts, stream.finish()]), found)
+    steps = real_features(FRONT_END, signal) / FRONT_END.scale + FRONT_END.zero_point
+    assert np.array_equal(np.clip(np.floor(steps + 0.5), -128, 127), found)
+
+
+def test_short_recording_has_no_frame():
+    assert features(FRONT_END, np.zeros(479, np.int16)).shape == (0, 40)
 
 
 @pytest.mark.parametrize(

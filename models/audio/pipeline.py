@@ -14,6 +14,7 @@ from models.audio.mel import mel_sums
 from models.audio.quantiser import quantise
 from models.audio.spectrum import magnitude, power
 from models.audio.tables import mel_table, spectrum_table, tail_table
+from models.audio.tflm_frontend import TflmFrontEnd
 from models.fixedpoint import IntArray
 
 __all__ = ["FeatureStream", "features", "real_features"]
@@ -91,6 +92,8 @@ def features(frontend: FrontEnd, pcm: ArrayLike) -> NDArray[np.int8]:
         If the samples are not int16 or the front end has no bin between its ends.
     """
     samples = checked_samples(pcm)
+    if frontend.tail == "tflm":
+        return TflmFrontEnd(frontend).push(samples)
     peak = clip_peak(frontend, samples)
     frames = windowed_frames(frontend, with_margins(frontend, samples))
     return quantise(tail_sums(frontend, frames, peak), tail_table(frontend))
@@ -102,6 +105,8 @@ def real_features(frontend: FrontEnd, pcm: ArrayLike) -> NDArray[np.float64]:
     Shape and errors as `features`.
     """
     samples = checked_samples(pcm)
+    if frontend.tail == "tflm":
+        return TflmFrontEnd(frontend).real_features(samples)
     table = tail_table(frontend)
     frames = windowed_frames(frontend, with_margins(frontend, samples))
     sums = tail_sums(frontend, frames, clip_peak(frontend, samples))
@@ -136,10 +141,13 @@ class FeatureStream:
         self.received = 0  # samples of the current window
         self.window_peak = 1
         self.peak = FULL_SCALE
+        self.tflm = TflmFrontEnd(frontend) if frontend.tail == "tflm" else None
 
     def push(self, pcm: ArrayLike) -> NDArray[np.int8]:
         """Take any number of int16 samples, return the features of the frames they complete."""
         samples = checked_samples(pcm)
+        if self.tflm:
+            return self.tflm.push(samples)
         if self.frontend.normalisation == "full_scale":
             return self.advance(samples, 1)
         found = [self.advance(samples[:0], self.peak)]

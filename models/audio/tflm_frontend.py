@@ -16,7 +16,13 @@ from models.audio.noise_reduction import NoiseReduction
 from models.audio.pcan import Pcan
 from models.audio.square_root import square_root
 from models.audio.tflm_filterbank import FilterBank, energy, filter_bank
-from models.audio.tflm_log import logarithm, quantize_feature
+from models.audio.tflm_log import (
+    FEATURE_DENOMINATOR,
+    FEATURE_MIN,
+    FEATURE_NUMERATOR,
+    logarithm,
+    quantize_feature,
+)
 from models.audio.tflm_window import apply_window, auto_scale, window_table
 from models.fixedpoint import IntArray
 
@@ -98,6 +104,12 @@ class TflmFrontEnd:
         if not frames:
             return np.zeros((0, self.frontend.bands), np.int64)
         return np.stack([self.tail(channels) for channels in self.channels(np.stack(frames))])
+
+    def real_features(self, pcm: ArrayLike) -> NDArray[np.float64]:
+        """As `push`, in the real units of the description's scale, neither rounded nor clamped."""
+        frontend = self.frontend
+        steps = self.logarithms(pcm) * (FEATURE_NUMERATOR / FEATURE_DENOMINATOR) + FEATURE_MIN
+        return np.asarray((steps - frontend.zero_point) * frontend.scale, np.float64)
 
     def channels(self, frames: IntArray) -> IntArray:
         """Amplitudes of the bands, ``uint32``, of whole frames ``(frames, samples)``: no state."""

@@ -9,6 +9,9 @@ from models.audio.pcan import bit_length
 from models.fixedpoint import IntArray
 
 __all__ = [
+    "FEATURE_DENOMINATOR",
+    "FEATURE_MIN",
+    "FEATURE_NUMERATOR",
     "FRACTION_BITS",
     "LN2",
     "SEGMENTS",
