@@ -1,15 +1,20 @@
+# amaranth: UnusedElaboratable=no
+
 """Features of whole front ends against the public ones, float formulas and themselves in pieces."""
 
 import wave
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from audio_reference import float_features, steps_of
 from published import DATA, needs_data
 
+from hdl.audio.config import AudioConfig
 from models.audio.frontend import PRESETS
 from models.audio.pipeline import FeatureStream, features, real_features
+from verif.feature_design import FeaturesAlone
+from verif.sim import simulate
 
 GOLDEN_KEYS = {
     "mlperf_kws": "mlperf_kws_mfcc",
@@ -118,10 +123,15 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS.keys())
+def described(name, fields):
+    common = {"name": name, "frame": 480, "fft": 512, "coefficients": 0}
+    return replace(PRESETS["tf_mfcc"], **common | fields)
+
+
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("amplitude", [30, 3000, 30_000])
-def test_described_front_ends_equal_the_formulas(fields, amplitude):
-    frontend = replace(PRESETS["tf_mfcc"], **{"frame": 480, "fft": 512, "coefficients": 0} | fields)
+def test_described_front_ends_equal_the_formulas(name, amplitude):
+    frontend = described(name, OTHERS[name])
     pcm = noise(4000, amplitude)
     exact = float_features(frontend, pcm)
     found = features(frontend, pcm)
@@ -201,3 +211,24 @@ def test_recordings_shorter_than_a_frame_have_no_features():
 def test_samples_must_be_int16(pcm):
     with pytest.raises(ValueError, match="must be a one-dimensional array of int16, not"):
         features(PRESETS["mlperf_kws"], pcm)
+
+
+@pytest.mark.sim
+def test_hardware_equals_the_model():
+    """Extremes always; frames of the recordings, loud ones first, where they are there."""
+    clips = []
+    if DATA.is_dir():
+        arrays = golden("frontends.npz")
+        for name in RECORDINGS:
+            pcm = arrays[f"pcm_{name}"].astype(np.int64)
+            loudest = min(int(np.argmax(np.abs(pcm))), pcm.size - 1024)
+            clips.append(pcm[loudest : loudest + 1024].tolist())
+    simulate(
+        FeaturesAlone(AudioConfig()),
+        bench="verif.tb_audio_features",
+        name="audio_features",
+        parameters={
+            "recordings": clips,
+            "described": [asdict(described(name, fields)) for name, fields in OTHERS.items()],
+        },
+    )

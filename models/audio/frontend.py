@@ -34,6 +34,9 @@ Tail = Literal["log", "tflm"]
 FFT_POINTS = (256, 512, 1024)
 MAX_BANDS = 128
 MAX_PRE_EMPHASIS = 8
+MAX_OFFSET = 4096
+"""Steps of the tensor's scale."""
+
 CHOICES = {
     "window": get_args(Window),
     "normalisation": get_args(Normalisation),
@@ -113,7 +116,8 @@ class FrontEnd:
     dct_norm : str
         ``htk``: every row has the factor sqrt(2 / bands); ``ortho``: row 0 has sqrt(1 / bands).
     scale, zero_point : float, int
-        Of the int8 features.
+        Of the int8 features.  ``scale / gain`` is 2**-13 to 2**10, and ``offset`` at most 4096
+        steps: what the quantiser's words hold.
     tail : str
         What follows the mel filters: ``log`` is the above; ``tflm`` is that of TFLM's
         micro_frontend (noise reduction, PCAN, logarithm), which fixes most other fields' meaning,
@@ -171,6 +175,9 @@ class FrontEnd:
         self.check_real("offset", -1e3, 1e3)
         self.check_real("gain", 2.0**-20, 2.0**20)
         self.check_real("scale", 2.0**-20, 2.0**20)
+        self.check_real("scale", self.gain * 2.0**-13, self.gain * 2.0**10)
+        reach = MAX_OFFSET * self.scale / self.gain
+        self.check_real("offset", -reach, reach)
         for field in ("clip_low", "clip_high"):
             if getattr(self, field) is not None:
                 self.check_real(field, -1e6, 1e6)

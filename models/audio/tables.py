@@ -209,11 +209,11 @@ def spectrum_table(frontend: FrontEnd, mel: MelTable) -> SpectrumTable:
     unit = 2.0 ** (-power * (input_fraction(frontend) + full_scale))
     unit *= frontend.spectrum_gain * mel.largest / WEIGHT_MAX
     mantissa, exponent = math.frexp(frontend.floor / unit)
-    added = frontend.floor_mode == "add"
+    added, one = frontend.floor_mode == "add", 1 << FLOOR_BITS
     return SpectrumTable(
         power=power,
         unit=level(unit),
-        floor_mantissa=round(mantissa * (1 << FLOOR_BITS)) if added else 0,
+        floor_mantissa=min(round(mantissa * one), one - 1) if added else 0,
         floor_shift=exponent - FLOOR_BITS,
         floor_level=level(frontend.floor),
     )
