@@ -53,9 +53,11 @@ def test_one_clip(rng, shape, samples):
 
 
 def test_first_window(rng):
-    """What follows the clip counts for nothing, not even for its maximum."""
+    """What follows the clip counts for nothing; what follows the last frame, for its maximum."""
     pcm = sound(rng, 40_000)
-    pcm[16_000:] = 32_767
+    pcm[:15_840] //= 4
+    pcm[15_840:16_000] //= 2
+    pcm[15_990], pcm[16_000:] = 16_384, 32_767
     values, _, notes = listen(pcm, port((1, 490)))
     np.testing.assert_array_equal(values.reshape(49, 10), features(KWS, pcm[:16_000]))
     assert notes[-1].startswith("the first 49 of 124 frames are the only window: --stride N")
@@ -197,6 +199,7 @@ def test_rtl_is_said_until_it_is_there(rng, monkeypatch):
          r"needs --frontend: the shape \(1, 640\) of input 'x' may be that of mlperf_kws, "
          r"mlperf_sww, mlperf_ad, tflm_micro, tf_mfcc, and its scale 0.391015 and zero point 89 "),
         (port((1, 49, 10), scale=0.9), None, "needs --frontend: .* that of mlperf_kws, tf_mfcc,"),
+        (port((1, 49, 10), zero_point=82), None, "needs --frontend: .* zero point 82 do not"),
         (port((1, 49, 40)), "tflm_micro",
          "input 'x' has scale 0.584703 and zero point 83, and the integers of front end tflm_micro "
          "stand for scale 0.10196"),

@@ -57,7 +57,7 @@ def halves_to_even(numerators, denominator):
 
 
 def snr_db(samples, expected):
-    error = samples.astype(np.float64) - expected
+    error = samples - expected
     return 10 * np.log10(np.sum(expected**2) / np.sum(error**2))
 
 
@@ -117,12 +117,18 @@ def test_other_containers_have_the_same_samples(rng, file_format, subtype):
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
-def test_rates(rate_hz):
-    recording = read_recording(PATH, write(tone(rate_hz), "PCM_24", rate_hz=rate_hz))
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.88])
+def test_rates(rate_hz, share):
+    """Tones up to close below what both rates can hold."""
+    hertz = share * min(rate_hz, RATE_HZ) / 2
+    recording = read_recording(PATH, write(tone(rate_hz, hertz), "PCM_24", rate_hz=rate_hz))
     assert abs(len(recording.samples) - RATE_HZ // 2) <= 1
     middle = slice(800, 7200)  # at the ends the tone begins and stops
-    expected = 32768 * tone(RATE_HZ)[middle]
-    assert snr_db(recording.samples[middle], expected) > 85
+    expected = 32768 * tone(RATE_HZ, hertz)[middle]
+    found = recording.samples[middle].astype(np.float64)
+    gain = found @ expected / (expected @ expected)
+    assert abs(20 * np.log10(gain)) < 0.01  # dB
+    assert snr_db(found, gain * expected) > 85  # 24 bits rounded to 16, half scale: 92
     assert f"{rate_hz / 1e3:g} kHz mono, 24 bits" in recording.sentence
     assert "resampled to 16 kHz" in recording.sentence
     assert ("nothing above" in recording.sentence) == (rate_hz < RATE_HZ)
