@@ -161,10 +161,16 @@ class Fft(wiring.Component):
             read_port.addr.eq(sequencer.read.address),
             read_port.en.eq(sequencer.read.valid),
         ]
+        operand, second, negate = rotator.operand, Signal(), Signal()
+        m.d.comb += [
+            second.eq(pairs & arriving.leg[0]),
+            # kissfft conjugates the second word of a pair before its division, not after it.
+            negate.eq(kiss & second & ~arriving.first),
+        ]
         for part, word in zip(("re", "im"), read_port.data, strict=True):
             m.submodules[f"conditioner_{part}"] = conditioner = Conditioner()
             m.d.comb += [
-                conditioner.word.eq(word),
+                conditioner.word.eq(Mux(negate, -word, word) if part == "im" else word),
                 conditioner.kiss.eq(kiss),
                 conditioner.shift.eq(shift),
                 conditioner.headroom.eq(pairs),
@@ -178,17 +184,19 @@ class Fft(wiring.Component):
                 with m.Case(Phase.PAIRS):
                     # The inverse of word 0 divides behind the sums.
                     m.d.comb += conditioner.halvings.eq(~(arriving.first & job.inverse))
-        operand, second = rotator.operand, Signal()
-        low = Signal(complex_of(DATA_BITS))
-        m.d.comb += [rotator.operand.eq(low), second.eq(pairs & arriving.leg[0])]
+        low, conjugate = Signal(complex_of(DATA_BITS)), Signal(signed(DATA_BITS + 1))
+        m.d.comb += [
+            operand.eq(low),
+            conjugate.eq(Mux(negate, conditioned.im, -conditioned.im)),
+        ]
         with m.If(arriving.valid):
             m.d.sync += low.eq(conditioned)
         with m.If(arriving.valid & second):
             m.d.sync += [
                 low.re.eq(operand.re - conditioned.re),
-                low.im.eq(operand.im + conditioned.im),
+                low.im.eq(operand.im - conjugate),
                 butterfly.sum.re.eq(operand.re + conditioned.re),
-                butterfly.sum.im.eq(operand.im - conditioned.im),
+                butterfly.sum.im.eq(operand.im + conjugate),
             ]
 
         # --- twiddles, products, sums -------------------------------------------------------------

@@ -43,17 +43,22 @@ class Phase(enum.Enum, shape=2):
     RESULT = 3
 
 
+class Place(data.StructLayout):
+    """A word's place in the memory, and whether it is an end of what comes in or leaves."""
+
+    def __init__(self, config: AudioConfig):
+        address_bits = exact_log2(config.fft_points) - 1
+        super().__init__({"valid": 1, "address": address_bits, "first": 1, "last": 1})
+
+
 class Access(data.StructLayout):
-    """A word's way through a pass: where, which leg of its butterfly, and of which one.
+    """A word's way through a pass: from where to where, and which leg of a butterfly it is.
 
     ``first`` marks the pair of word 0 with itself, or the first result; ``last`` the last result.
     """
 
     def __init__(self, config: AudioConfig):
-        address_bits = exact_log2(config.fft_points) - 1
-        super().__init__(
-            {"valid": 1, "address": address_bits, "leg": 2, "first": 1, "last": 1},
-        )
+        super().__init__({**Place(config).members, "leg": 2})
 
 
 class FftSequencer(wiring.Component):
@@ -81,7 +86,7 @@ class FftSequencer(wiring.Component):
     phase : Out(Phase)
         Does not change while words are on their way.
     plan : Out(1)
-    load : Out(Access(config))
+    load : Out(Place(config))
         Write the word that comes in; `last`: the last bin of an inverse transform, which is the
         other half of word 0, whose first half is `first`.
     read : Out(Access(config))
@@ -107,7 +112,7 @@ class FftSequencer(wiring.Component):
                 "current": Out(FftJob),
                 "phase": Out(Phase),
                 "plan": Out(1),
-                "load": Out(access),
+                "load": Out(Place(self.config)),
                 "read": Out(access),
                 "angle": Out(TURN_BITS),
                 "exact": Out(1),
@@ -186,7 +191,7 @@ class FftSequencer(wiring.Component):
         # --- words in, passes, words out ----------------------------------------------------------
         in_flight = Cat(stage.valid for stage in self.stages).any()
         first_radix = Mux(bits[0], Phase.RADIX2, Phase.RADIX4)
-        running = Signal()
+        running, draining, delivering = Signal(), Signal(), Signal()
         with m.FSM():
             with m.State("LOAD"):
                 m.d.comb += [
@@ -217,6 +222,7 @@ class FftSequencer(wiring.Component):
                 with m.If(count == Mux(self.phase == Phase.PAIRS, words + 1, words - 1)):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
+                m.d.comb += draining.eq(1)
                 with m.If(~in_flight):
                     m.next = "PLAN"
                     after = span + Mux(self.phase == Phase.RADIX2, 1, 2)
@@ -233,7 +239,7 @@ class FftSequencer(wiring.Component):
                                 self.phase.eq(Mux(current.inverse, Phase.RESULT, Phase.PAIRS)),
                             ]
             with m.State("RESULT"):
-                m.d.comb += read.valid.eq(self.advance)
+                m.d.comb += [delivering.eq(1), read.valid.eq(self.advance)]
                 with m.If(self.advance):
                     m.d.sync += count.eq(count + 1)
                     with m.If(read.last):
@@ -250,13 +256,26 @@ class FftSequencer(wiring.Component):
             stage.valid & (stage.address == read.address) & ~((self.phase == Phase.PAIRS) & leg[0])
             for stage in self.stages
         ]
-        supported = Cat(self.job.size == size for size in sizes).any()
+
+        def supported(size):
+            return Cat(size == each for each in sizes).any()
+
+        limit = Mux((self.phase == Phase.PAIRS) & running, words + 1, words)
+        two = (self.phase != Phase.RADIX2) | bits[0]
+        own_span = Mux(self.phase == Phase.RADIX4, span[0] == bits[0], (span == 0) & two)
         m.d.sync += [
-            Assert(~(load.valid & load.first) | supported, "a transform of another size"),
+            Assert(~(load.valid & load.first) | supported(self.job.size), "another size"),
             Assert(~(running & Cat(overtaken).any()), "a read before the write of the same word"),
-            Assert(~self.plan | ~in_flight, "a plan while words are on their way"),
-            Assert(~load.valid | ~in_flight, "a new word while others are on their way"),
+            Assert(running | draining | ~in_flight, "words on their way outside a pass"),
             Assert(~read.valid | (read.address < words), "a read beyond the transform"),
-            Assert(span < bits, "a pass too many"),
+            # What the proof needs to see that these hold.
+            Assert(self.idle | supported(current.size), "the job has another size"),
+            Assert(self.idle | (count <= limit) | draining | self.plan, "a word too many"),
+            Assert(self.i_ready | (own_span & (span < bits)), "a pass too many"),
+            Assert(
+                self.i_ready | self.plan | (delivering == (self.phase == Phase.RESULT)),
+                "a pass that is none",
+            ),
+            Assert(~self.i_ready | (span == 0), "not back at the first pass"),
         ]
         return m
