@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from audio_signals import LOWEST, synthetic_signals
 from published import DATA, needs_data
 from signal_ops import SignalNetwork
 
@@ -24,7 +25,6 @@ FRONT_END = PRESETS["tflm_micro"]
 RECORDINGS = ("yes", "no", "silence", "noise", "down", "marvin")
 GRAPH = DATA / "tensorflow-tflite-micro" / "models" / "audio_preprocessor_int8.tflite"
 CHANNELS = 1000
-LOWEST = -32768
 
 
 @pytest.fixture
@@ -275,29 +275,10 @@ def test_published_features(recording):
     assert np.array_equal(np.concatenate([stream.push(piece) for piece in pieces]), found)
 
 
-def signals(rng):
-    """One second of each, int16."""
-    time = np.arange(16_000)
-    loudness = 10 ** rng.uniform(0, 4, 100).repeat(160)
-    return {
-        "noise": rng.integers(LOWEST, -LOWEST, time.size),
-        "square": np.where(time // 9 % 2, -LOWEST - 1, LOWEST),
-        "lowest": np.full(time.size, LOWEST),
-        "highest": np.full(time.size, -LOWEST - 1),
-        "silence": np.zeros(time.size),
-        "impulse": np.where(time == 777, -LOWEST - 1, 0),
-        "impulses": np.where(time % 1000 == 0, LOWEST, 0),
-        "faint tone": np.rint(1.03 * np.sin(0.37 * time)),  # -90 dBFS
-        "loud tone": np.rint(32767 * np.sin(0.2 * time)),
-        "bursts": np.clip(np.rint(rng.normal(size=time.size) * loudness), LOWEST, -LOWEST - 1),
-    }
-
-
 @needs_data
 def test_whole_graph_on_synthetic_signals(rng):
     features = []
-    for name, values in signals(rng).items():
-        signal = values.astype(np.int16)
+    for name, signal in synthetic_signals(rng).items():
         tflm = MicroInterpreter(GRAPH.read_bytes())
         frames = np.lib.stride_tricks.sliding_window_view(signal, 480)[::320]
         expected = np.concatenate([tflm.run([frame[None]])[0].reshape(1, -1) for frame in frames])
@@ -308,7 +289,7 @@ def test_whole_graph_on_synthetic_signals(rng):
 
 
 def test_pipeline(rng):
-    signal = signals(rng)["bursts"].astype(np.int16)
+    signal = synthetic_signals(rng)["bursts"]
     found = TflmFrontEnd(FRONT_END).push(signal)
     assert np.array_equal(features(FRONT_END, signal), found)
     stream = FeatureStream(FRONT_END)
