@@ -84,12 +84,7 @@ def test_pdm_in_pysim(rng):
 
 @pytest.mark.sim
 def test_microphone_matches_model():
-    simulate(
-        Microphone(),
-        bench="verif.tb_audio_microphone",
-        name="audio_microphone",
-        parameters={"pdm_latency": Microphone.PDM_LATENCY},
-    )
+    simulate(Microphone(), bench="verif.tb_audio_microphone", name="audio_microphone")
 
 
 class Paced(wiring.Component):

@@ -22,7 +22,7 @@ from models.audio.i2s import Alignment, Channel, I2sConfig, receive, transmit
 from models.audio.microphone import MicrophoneConfig, capture_i2s, capture_pdm, finish
 from models.audio.pdm import BITS_PER_SAMPLE, modulate, receive_bits
 from models.fixedpoint import saturate
-from verif.bench import coin, log_uniform, parameters, start
+from verif.bench import coin, log_uniform, start
 from verif.stream import StreamPort, check_stream_rules
 
 WARM_UP_BITS = RATIO * TAPS
@@ -165,7 +165,7 @@ async def pdm_matches_model(dut, stall: float) -> None:
         assert capture.errors == 0
         assert dut.overruns.value == 0
         if not stall:
-            first = WARM_UP_BITS - 1 + parameters()["pdm_latency"]
+            first = WARM_UP_BITS - 1 + hardware.Microphone.PDM_LATENCY
             assert capture.offered_at == [
                 first + BITS_PER_SAMPLE * n for n in range(len(capture.samples))
             ]
@@ -234,6 +234,10 @@ async def i2s_matches_model(dut, alignment: Alignment, channel: Channel) -> None
         check(capture, expected, FRAMES - 1)
         assert capture.errors == 0
         assert dut.locked.value == 1
+        first = 1 if alignment is Alignment.LEFT_JUSTIFIED else 2
+        first += 2 * slot_bits + hardware.Microphone.I2S_LATENCY
+        offered = [first + 2 * slot_bits * n for n in range(len(capture.offered_at))]
+        assert capture.offered_at == offered
         heard += capture.samples
     assert len(set(heard)) > FRAMES, "almost all samples alike"
 

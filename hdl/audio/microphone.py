@@ -72,6 +72,8 @@ class Microphone(wiring.Component):
 
     PDM_LATENCY = PdmReceiver.LATENCY + DcRemover.LATENCY + Amplifier.LATENCY + 1
     """Cycles from a sample's last bit to ``o``."""
+    I2S_LATENCY = I2sReceiver.LATENCY + DcRemover.LATENCY + Amplifier.LATENCY + 1
+    """Cycles from the first bit of the next frame to ``o``."""
 
     enable: In(1)
     config: In(MicrophoneConfig)

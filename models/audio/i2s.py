@@ -75,48 +75,41 @@ def receive(word_select: ArrayLike, data: ArrayLike, config: I2sConfig) -> Recep
     begins too early.  What comes before the first beginning of a frame is no error.
     """
     select = np.asarray(word_select, dtype=np.int64)
-    data = np.asarray(data, dtype=np.int64)
     left = select == (config.alignment is Alignment.LEFT_JUSTIFIED)
-    if (
-        config.alignment is Alignment.STANDARD
-    ):  # words come a bit late; delay the word select as well
+    if config.alignment is Alignment.STANDARD:  # words come a bit late: delay the word select, too
         left = np.concatenate([[True], left[:-1]])
     left = np.concatenate([[True], left])  # no frame begins in the middle of a slot
     begins = np.flatnonzero(left[1:] & ~left[:-1])
-    halves = np.flatnonzero(~left[1:] & left[:-1])
-    samples, errors, slot = [], 0, config.slot_bits
-    for begin, end in zip(begins, [*begins[1:], None], strict=True):
-        middle = halves[halves > begin][:1]
-        if end is None:  # wrong already, or not yet complete
-            limit = begin + (2 if middle.size else 1) * slot
-            late = select.size > limit
-            errors += bool(late or (middle.size and middle[0] != begin + slot))
-        elif middle[0] - begin == slot and end - begin == 2 * slot:
-            words = data[begin:end].reshape(2, slot)
-            left_word, right_word = (to_sample(word[: config.word_bits]) for word in words)
-            samples.append(select_channel(left_word, right_word, config))
-        else:
-            errors += 1
-    return Reception(np.array(samples, dtype=np.int64), int(errors))
-
-
-def to_sample(bits: IntArray) -> int:
-    """The highest `SAMPLE_BITS` of a word, or the word and zeros behind it."""
-    bits = np.concatenate([bits, np.zeros(SAMPLE_BITS, dtype=np.int64)])[:SAMPLE_BITS]
-    weights = 1 << np.arange(SAMPLE_BITS - 1, -1, -1)
-    weights[0] = -weights[0]
-    return int(bits @ weights)
-
-
-def select_channel(left: int, right: int, config: I2sConfig) -> int:
-    """The sample of a frame."""
+    middles = np.flatnonzero(~left[1:] & left[:-1])
+    middles = middles[np.searchsorted(middles, begins[:1]).sum() :]  # one behind each beginning
+    slot, complete = config.slot_bits, max(begins.size - 1, 0)
+    right = middles[:complete] - begins[:-1] == slot
+    right &= begins[1:] - begins[:-1] == 2 * slot
+    errors = int(np.sum(~right))
+    if begins.size:  # the last frame is not complete, but may be wrong already
+        has_middle = middles.size == begins.size
+        late = select.size > begins[-1] + (2 if has_middle else 1) * slot
+        errors += bool(late or (has_middle and middles[-1] - begins[-1] != slot))
+    data = np.asarray(data, dtype=np.int64)
+    left_words, right_words = (
+        words_at(data, starts[:complete][right], config.word_bits) for starts in (begins, middles)
+    )
     match config.channel:
         case Channel.LEFT:
-            return left
+            samples = left_words
         case Channel.RIGHT:
-            return right
+            samples = right_words
         case Channel.MIX:
-            return (left + right + 1) >> 1
+            samples = (left_words + right_words + 1) >> 1
+    return Reception(samples, errors)
+
+
+def words_at(data: IntArray, starts: IntArray, word_bits: int) -> IntArray:
+    """The highest `SAMPLE_BITS` of the words that begin there, or shorter words and zeros."""
+    words = -data[starts]  # the sign
+    for bit in range(1, SAMPLE_BITS):
+        words = 2 * words + (data[starts + bit] if bit < word_bits else 0)
+    return words
 
 
 def transmit(
