@@ -37,6 +37,11 @@ def kws() -> Model:
     return load_model(TINY / "models" / "kws_ref_model.tflite")
 
 
+@pytest.fixture(scope="module")
+def micro_speech() -> Model:
+    return load_model(MICRO / "models" / "micro_speech_quantized.tflite")
+
+
 def classify(model, values):
     assert model.graph is not None
     ((name,),) = (model.graph.inputs,)
@@ -73,6 +78,14 @@ def test_keyword_spotting_from_a_file(tmp_path, published, kws, name):
     assert label == KNOWN.get(name, label)
 
 
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_micro_speech_from_a_file(tmp_path, published, micro_speech, name):
+    values, _ = read(tmp_path, published[f"pcm_{name}"], micro_speech)
+    expected = published[f"tflm_micro_int8_{name}"]
+    np.testing.assert_array_equal(values.reshape(49, 40), expected)
+    assert classify(micro_speech, values) == classify(micro_speech, expected)
+
+
 def test_ten_seconds():
     """The left channel, in the units of the wake-word network's input."""
     preset = PRESETS["mlperf_sww"]
@@ -85,6 +98,30 @@ def test_ten_seconds():
     check_bar(found, expected)
     assert found.shape == (311, 40)
     assert len(np.unique(expected)) > 100
+
+
+def test_voice_activity_from_a_file(capsys, tmp_path):
+    """TFLM's front end with another step, and a network with a state, to the published outputs."""
+    folder = DATA / "esphome-micro-wake-word-models"
+    model = folder / "models" / "vad.tflite"
+    with np.load(folder / "golden" / "vad.npz") as archive:
+        inputs, outputs = archive["in0"], archive["out0"]
+    recording = DATA / "snakers4-silero-vad" / "inputs" / "test_first12s.wav"
+    description, out = tmp_path / "fast.toml", tmp_path / "out.npz"
+    description.write_text('base = "tflm_micro"\nstep = 160\n')
+    loaded = load_model(model)
+    assert loaded.graph is not None
+    (port,) = graph_ports(loaded.graph)[0]
+    options = AudioOptions(frontend=str(description), stateful=True)
+    values, _, _ = hear(recording, recording.read_bytes(), port, options)
+    np.testing.assert_array_equal(values, inputs)
+    arguments = ["--input", str(recording), "--frontend", str(description), "--target", "golden"]
+    assert main(["run", str(model), *arguments, "--output", str(out)]) == 0
+    assert "399 windows of 3 frames, one every 3" in capsys.readouterr().out
+    with np.load(out) as archive:
+        (found,) = archive.values()
+    np.testing.assert_array_equal(found, outputs)
+    assert len(np.unique(found)) > 50
 
 
 def test_run_from_a_file(capsys, tmp_path):

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mmsp.audio.frontends import find_frontend, frontend_files, parse_frontend
 from mmsp.errors import InputError
-from models.audio.frontend import PRESETS
+from models.audio.frontend import CHOICES, PRESETS
+from models.audio.pipeline import features
 
 WHOLE = """
 frame = 400
@@ -89,6 +91,10 @@ def test_every_preset_can_be_written_down(name):
         ("step 3", "this is no TOML: "),
         ("step = 3\nstep = 4", "this is no TOML: "),
         (WHOLE.replace("fft = 512", ""), "the field fft is missing: without a base"),
+        # What is right alone and does not fit together.
+        ("base = 'mlperf_ad'\nlow_hz = 0\nhigh_hz = 0.001", "has no FFT bin between its low_hz"),
+        ("base = 'tflm_micro'\nbands = 128\nlow_hz = 1000\nhigh_hz = 1010", "filter 0 of 1000 to"),
+        ("base = 'tflm_micro'\npre_emphasis = 3", "pre_emphasis of the .* must be 0, .* not 3"),
     ],
 )  # fmt: skip
 def test_bad_descriptions(text, sentence):
@@ -115,3 +121,47 @@ def test_bad_names(tmp_path):
     path.mkdir()
     with pytest.raises(InputError, match=r"a.toml' cannot be read: Is a directory"):
         find_frontend(str(path))
+
+
+def random_value(rng, field, low, high):
+    """Log-uniform where a field spans decades, uniform elsewhere."""
+    if field in ("floor", "gain", "scale", "spectrum_gain", "high_hz"):
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    if isinstance(low, int):
+        return int(rng.integers(low, high + 1))
+    return float(rng.uniform(low, high))
+
+
+RANGES = {
+    "step": (1, 256), "bands": (20, 128), "coefficients": (0, 20), "pre_emphasis": (0, 8),
+    "sample_rate": (8000, 48_000), "low_hz": (0.0, 3900.0), "high_hz": (1.0, 4000.0),
+    "floor": (1e-60, 1.0), "spectrum_gain": (1e-6, 1e6), "gain": (1e-3, 1e3), "scale": (1e-3, 1e3),
+    "offset": (-100.0, 100.0), "zero_point": (-128, 127), "clip_low": (-30.0, 30.0),
+    "clip_high": (-30.0, 30.0),
+}  # fmt: skip
+
+
+def test_whatever_is_accepted_works(rng):
+    """Random descriptions: features of the right shape, or one sentence."""
+    accepted, refused = [], 0
+    for _ in range(250):
+        given: dict[str, object] = {"base": str(rng.choice(list(PRESETS)))}
+        for field in sorted(CHOICES.keys() - {"tail", "arithmetic", "fft"}):
+            if rng.random() < 0.15:
+                given[field] = str(rng.choice(CHOICES[field]))
+        for field, (low, high) in RANGES.items():
+            if rng.random() < 0.15:
+                given[field] = random_value(rng, field, low, high)
+        try:
+            frontend = parse_frontend("\n".join(f"{k} = {v!r}" for k, v in given.items()), "x")
+        except InputError:
+            refused += 1
+            continue
+        level = np.exp2(rng.uniform(0, 15))
+        pcm = np.clip(rng.normal(0, level, 2500), -32768, 32767).astype(np.int16)
+        found = features(frontend, pcm)
+        assert found.shape == (frontend.frame_count(2500), frontend.values), given
+        accepted.append((frontend.tail, float(np.std(found)) > 0))
+    assert refused > 50
+    assert accepted.count(("log", True)) > 50
+    assert accepted.count(("tflm", True)) > 3

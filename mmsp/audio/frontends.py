@@ -4,7 +4,10 @@ import tomllib
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
+import numpy as np
+
 from mmsp.errors import InputError
+from models.audio import pipeline
 from models.audio.frontend import PRESETS, FrontEnd
 
 __all__ = ["find_frontend", "frontend_files", "parse_frontend", "preset_names"]
@@ -86,15 +89,21 @@ def parse_frontend(text: str, name: str) -> FrontEnd:
         raise InputError(f"{BASE} must be one of {preset_names()}, not {base!r}")
     try:
         if base is not None:
-            return replace(PRESETS[base.lower()], **given)
+            return checked(replace(PRESETS[base.lower()], **given))
         required = [field.name for field in known.values() if field.default is MISSING]
         if missing := [field for field in required if field not in given]:
             raise InputError(
                 f"the field {missing[0]} is missing: without a {BASE} (one of {preset_names()}) "
                 f"there must be {', '.join(field for field in required if field != 'name')}"
             )
-        return FrontEnd(**given)
+        return checked(FrontEnd(**given))
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def checked(frontend: FrontEnd) -> FrontEnd:
+    """The front end, if its tables can be made: fields may be right and not fit together."""
+    pipeline.features(frontend, np.zeros(frontend.frame, np.int16))
+    return frontend

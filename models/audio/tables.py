@@ -183,16 +183,16 @@ def mel_table(frontend: FrontEnd) -> MelTable:
         width_hz = edges_hz[2:] - edges_hz[:-2]
     slope = np.searchsorted(edges, position, side="right") - 1  # which interval a bin lies in
     inside = (slope >= 0) & (slope <= bands)
-    if not np.any(inside):
-        raise ValueError(
-            f"the front end {frontend.name} has no FFT bin between its low_hz and high_hz"
-        )
     band = np.clip(slope, 0, bands)
     fraction = (position - edges[band]) / (edges[band + 1] - edges[band])
     norm = 2 / width_hz if frontend.mel_norm == "slaney" else np.ones(bands)
     rising = np.where(inside & (band < bands), fraction * norm[np.minimum(band, bands - 1)], 0)
     falling = np.where(inside & (band > 0), (1 - fraction) * norm[np.maximum(band - 1, 0)], 0)
     largest = float(max(rising.max(), falling.max()))
+    if not largest > 0:
+        raise ValueError(
+            f"the front end {frontend.name} has no FFT bin between its low_hz and high_hz"
+        )
     raw = [np.round(w / largest * WEIGHT_MAX).astype(np.int64) for w in (rising, falling)]
     used = np.flatnonzero(raw[0] | raw[1])
     return MelTable(band, raw[0], raw[1], largest, int(used[0]), int(used[-1]))
