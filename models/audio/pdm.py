@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.audio.cic import RATIO, decimate_bits
-from models.audio.fir import DECIMATION, decimate
+from models.audio.cic import ORDER, RATIO, decimate_bits, impulse_response
+from models.audio.fir import COEFFICIENTS, DECIMATION, FRACTION_BITS, decimate
 from models.fixedpoint import IntArray
 
-__all__ = ["BITS_PER_SAMPLE", "MODULATOR_FRACTION_BITS", "modulate", "receive_bits"]
+__all__ = ["BITS_PER_SAMPLE", "MODULATOR_FRACTION_BITS", "modulate", "oversample", "receive_bits"]
 
 BITS_PER_SAMPLE = RATIO * DECIMATION
 MODULATOR_FRACTION_BITS = 24
@@ -20,6 +20,30 @@ def receive_bits(bits: ArrayLike) -> IntArray:
     `BITS_PER_SAMPLE` apart.
     """
     return decimate(decimate_bits(bits))
+
+
+def oversample(samples: ArrayLike) -> NDArray[np.float64]:
+    """Samples at 16 kHz as a signal at 1.024 MHz, for `modulate`.
+
+    Zeros are put between the samples, and the decimation filters, in reverse order, remove what
+    that adds: images are as far down as aliases are.
+
+    Returns
+    -------
+    numpy.ndarray
+        `BITS_PER_SAMPLE` values a sample, in the same units, late by both filters' group delay.
+    """
+    half = np.array(COEFFICIENTS) / 2**FRACTION_BITS
+    steps = (
+        (DECIMATION, np.concatenate([half, half[::-1]])),
+        (RATIO, impulse_response() / RATIO**ORDER),
+    )
+    signal = np.asarray(samples, dtype=np.float64)
+    for factor, response in steps:
+        spread = np.zeros(signal.size * factor)
+        spread[::factor] = signal
+        signal = np.convolve(spread, response * factor)[: spread.size]
+    return signal
 
 
 def modulate(signal: ArrayLike) -> NDArray[np.uint8]:
