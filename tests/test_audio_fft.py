@@ -3,6 +3,7 @@
 """The FFT's RTL: parts and small transforms in Amaranth's simulator, all of it under Verilator."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from amaranth.sim import Simulator
 
 from hdl.audio.config import AudioConfig
 from hdl.audio.fft import Fft, FftArithmetic
-from hdl.audio.fft_datapath import Conditioner
+from hdl.audio.fft_datapath import Conditioner, Rotator
 from hdl.audio.fft_sequencer import FftSequencer
 from hdl.audio.fft_twiddles import Twiddles
 from hdl.audio.multipliers import MultiplierBank
@@ -40,36 +41,79 @@ def simulator(dut, testbench, *, clock=True):
 def test_small_transforms(arithmetic, inverse, rng):
     """Sizes with and without a pass of radix 2, every stimulus, back to back."""
     dut = FftAlone(TINY)
-    sizes = (16, 32, 64)
+    transforms = [
+        random_transform(rng, kind, int(rng.choice((16, 32, 64))), arithmetic, inverse=inverse)
+        for kind in KINDS
+    ]
+
+    def offer(ctx, transform, index):
+        ctx.set(dut.job, transform.job)
+        ctx.set(dut.i.payload, dict(zip(("re", "im"), transform.words[index], strict=True)))
 
     async def testbench(ctx):
-        for kind in KINDS:
-            points = int(rng.choice(sizes))
-            transform = random_transform(rng, kind, points, arithmetic, inverse=inverse)
-            ctx.set(dut.job, transform.job)
-            ctx.set(dut.i.valid, 1)
-            for word in transform.words:
+        ctx.set(dut.i.valid, 1)
+        for transform, after in pairwise([*transforms, transforms[0]]):
+            for index in range(len(transform.words)):
+                offer(ctx, transform, index)
                 assert ctx.get(dut.i.ready)
-                ctx.set(dut.i.payload, dict(zip(("re", "im"), word, strict=True)))
                 await ctx.tick()
-            ctx.set(dut.i.valid, 0)
+            offer(ctx, after, 0)  # and nobody takes it while the transform lasts
             cycles = 0
             while not ctx.get(dut.o.valid):
                 assert ctx.get(dut.busy)
+                assert not ctx.get(dut.i.ready)
                 await ctx.tick()
                 cycles += 1
-            assert cycles == Fft.cycles(points)
+            assert cycles == Fft.cycles(transform.points)
             ctx.set(dut.o.ready, 1)
             for index, (real, imaginary) in enumerate(transform.results):
                 assert ctx.get(dut.o.valid)
+                assert not ctx.get(dut.i.ready)
                 word = dut.o.p
-                assert (ctx.get(word.re), ctx.get(word.im)) == (real, imaginary), (kind, index)
+                assert (ctx.get(word.re), ctx.get(word.im)) == (real, imaginary), (transform, index)
                 assert ctx.get(word.last) == (index == len(transform.results) - 1)
                 assert ctx.get(dut.exponent) == transform.exponent
                 await ctx.tick()
             assert not ctx.get(dut.o.valid)
 
     simulator(dut, testbench)
+
+
+@pytest.mark.parametrize("kiss", [False, True])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_rotator(kiss, inverse, rng):
+    """Operands of all magnitudes and the corners, and products that wrap."""
+    dut, model = Rotator(), Kiss() if kiss else BlockFloating()
+    m = Module()
+    m.submodules.dut = dut
+    m.submodules.bank = bank = MultiplierBank(1)
+    wiring.connect(m, dut.multipliers, bank.users[0])
+    bits, count = (16, 300) if kiss else (24, 300)
+    re, im = (log_uniform(rng, bits=bits, size=count) for _ in range(2))
+    corners = rng.choice([-(1 << (bits - 1)), (1 << (bits - 1)) - 1], (2, 100))
+    # Block floating keeps the sum of two operands below the corners' in both parts at once.
+    re[:100], im[:100] = corners if kiss else corners // 2
+    angles = rng.integers(0, 768, count)
+    expected = model.rotated((re, im), angles, np.zeros(count, bool), inverse=inverse)
+
+    async def testbench(ctx):
+        ctx.set(dut.kiss, kiss)
+        ctx.set(dut.inverse, inverse)
+        for values in zip(angles, re, im, *expected, strict=True):
+            angle, real, imaginary, *product = (int(value) for value in values)
+            ctx.set(dut.angle, angle)
+            ctx.set(dut.lookup, 1)
+            await ctx.tick()
+            ctx.set(dut.lookup, 0)
+            ctx.set(dut.operand, {"re": real, "im": imaginary})
+            ctx.set(dut.enable, 1)
+            await ctx.tick()
+            ctx.set(dut.enable, 0)
+            assert [ctx.get(dut.product.re), ctx.get(dut.product.im)] == product
+
+    simulator(m, testbench)
+    wide = BlockFloating().rotated((re, im), angles, np.zeros(count, bool), inverse=inverse)
+    assert (np.abs(wide) > 1 << 15).any(), "nothing could wrap"
 
 
 def test_cycles():

@@ -104,6 +104,7 @@ def random_transform(
     exponent = 0
     if inverse:
         re, im = (random_values(rng, kind, points // 2 + 1, bits) for _ in range(2))
+        im[[0, -1]] = random_values(rng, "full scale", 2, bits)  # which shall not count
         if kiss:
             x = model.inverse_kiss(re, im)
         else:
