@@ -4,6 +4,9 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Assert, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 from audio_signals import synthetic_signals
 from published import DATA
@@ -12,12 +15,14 @@ from hdl.audio.config import AudioConfig
 from hdl.audio.normaliser import Normaliser
 from hdl.audio.square_root import SquareRoot
 from hdl.audio.tflm_log import FEATURE_FACTOR, FEATURE_OFFSET, FEATURE_SHIFT, corrections
+from hdl.audio.tflm_tail import TflmTail
 from models.audio.frontend import PRESETS
 from models.audio.square_root import square_root
 from models.audio.tflm_filterbank import energy
 from models.audio.tflm_frontend import TflmFrontEnd
 from models.audio.tflm_log import correction_table, quantize_feature
 from models.audio.tflm_window import apply_window, auto_scale
+from verif.formal import prove
 from verif.sim import simulate
 from verif.tflm_design import TflmTailAlone
 
@@ -108,6 +113,45 @@ def mel_sums(pcm, number):
         shifts.append(shift)
     arrays = {"sums": sums, "shifts": shifts, "features": model.push(pcm)}
     return {f"{name}_{number}": values for name, values in arrays.items()}
+
+
+class TailInUse(wiring.Component):
+    """The control of `TflmTail`, with anyone at its ports; without data, which do not matter."""
+
+    def __init__(self):
+        bands = range(1, 4)
+        ports = {name: In(1) for name in ("frame", "i", "o", "clear")}
+        super().__init__(ports | {"bands": In(bands), "valid": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tail = tail = TflmTail(AudioConfig(bands=3, coefficients=1))
+        bands = Signal(range(4), init=1)
+        with m.If(tail.idle & ~self.frame & (self.bands != 0)):
+            m.d.sync += bands.eq(self.bands)
+        m.d.comb += [
+            tail.bands.eq(bands),
+            tail.frame.valid.eq(self.frame),
+            tail.i.valid.eq(self.i),
+            tail.o.ready.eq(self.o),
+            tail.clear.eq(self.clear),
+            self.valid.eq(tail.o.valid),
+        ]
+        turns = sum((port.enable for port in tail.multiply), 0)
+        waiting = Signal()
+        m.d.sync += [
+            waiting.eq(tail.o.valid & ~tail.o.ready),
+            Assert(turns <= 1, "two stages multiply at once"),
+            Assert((turns == 0) | ~(tail.i.ready | tail.frame.ready), "multiplies out of turn"),
+            Assert(~waiting | tail.o.valid, "a feature vanished"),
+            Assert(bands != 0),
+        ]
+        return m
+
+
+@pytest.mark.formal
+def test_stages_multiply_in_turn():
+    prove(TailInUse(), name="tflm_tail", max_steps=20)
 
 
 @pytest.mark.sim

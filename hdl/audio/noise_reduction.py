@@ -55,6 +55,8 @@ class NoiseReduction(wiring.Component):
     o : Out(stream.Signature(REDUCED))
         `LATENCY` cycles later.  The next band is taken in the cycle after its transfer.
     multiply : Out(MultiplierPort())
+    idle : Out(1)
+        Nothing is in.
     """
 
     LATENCY = 3
@@ -69,6 +71,7 @@ class NoiseReduction(wiring.Component):
                 "i": In(stream.Signature(band)),
                 "o": Out(stream.Signature(REDUCED)),
                 "multiply": Out(MultiplierPort()),
+                "idle": Out(1),
             }
         )
 
@@ -102,7 +105,7 @@ class NoiseReduction(wiring.Component):
             self.o.p.estimate.eq(estimate),
         ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
@@ -134,4 +137,5 @@ class NoiseReduction(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.comb += self.idle.eq(fsm.ongoing("TAKE"))
         return m

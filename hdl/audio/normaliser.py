@@ -22,12 +22,15 @@ class Normaliser(wiring.Component):
         Value.
     o : Out(stream.Signature(NORMALISED))
         `LATENCY` cycles later; the length of 0 is 0.
+    idle : Out(1)
+        Nothing is in.
     """
 
     LATENCY = 1 + len(SHIFTS)
 
     i: In(stream.Signature(unsigned(BITS)))
     o: Out(stream.Signature(NORMALISED))
+    idle: Out(1)
 
     def elaborate(self, platform):
         """Build the shifts."""
@@ -39,7 +42,7 @@ class Normaliser(wiring.Component):
             # Five shifts leave a length of 1 at least.
             self.o.p.length.eq(length - ~value[-1]),
         ]
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [value.eq(self.i.payload), length.eq(BITS), step.eq(0)]
@@ -58,4 +61,5 @@ class Normaliser(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.comb += self.idle.eq(fsm.ongoing("TAKE"))
         return m

@@ -1,6 +1,6 @@
 """Per-channel amplitude normalisation (PCAN) of TensorFlow Lite Micro's front end."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -44,6 +44,8 @@ class Pcan(wiring.Component):
     o : Out(stream.Signature(unsigned(32)))
         `LATENCY` cycles later, 6 fraction bits.  The next band is taken after its transfer.
     multiply : Out(MultiplierPort())
+    idle : Out(1)
+        Nothing is in.
     """
 
     LATENCY = Normaliser.LATENCY + 5
@@ -53,6 +55,7 @@ class Pcan(wiring.Component):
     i: In(stream.Signature(REDUCED))
     o: Out(stream.Signature(unsigned(WORD_BITS)))
     multiply: Out(MultiplierPort())
+    idle: Out(1)
 
     def elaborate(self, platform):
         """Build the table and the sequence: octave, parabola, gain, knee."""
@@ -80,7 +83,7 @@ class Pcan(wiring.Component):
             self.o.payload.eq(result),
         ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += [
                     normaliser.i.valid.eq(self.i.valid),
@@ -126,4 +129,7 @@ class Pcan(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.comb += self.idle.eq(fsm.ongoing("TAKE"))
+        busy = ~normaliser.idle
+        m.d.sync += Assert(fsm.ongoing("LOOK_UP") == busy, "the normaliser works unasked")
         return m

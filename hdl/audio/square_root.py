@@ -30,6 +30,8 @@ class SquareRoot(wiring.Component):
     o : Out(stream.Signature(unsigned(radicand_bits / 2 + 1)))
         Roots, each `latency` cycles after its radicand was taken.  The next radicand is taken in
         the cycle after the root at the earliest.
+    idle : Out(1)
+        Nothing is in.
     """
 
     def __init__(self, radicand_bits: int = 54, digits: int = 3):
@@ -43,6 +45,7 @@ class SquareRoot(wiring.Component):
             {
                 "i": In(stream.Signature(unsigned(radicand_bits))),
                 "o": Out(stream.Signature(unsigned(self.root_bits + 1))),
+                "idle": Out(1),
             }
         )
 
@@ -74,7 +77,7 @@ class SquareRoot(wiring.Component):
 
         up = (remainder > root) & ~(short & (root == SHORT_MAX))
         m.d.comb += self.o.payload.eq(root + up)
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
@@ -99,4 +102,5 @@ class SquareRoot(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.comb += self.idle.eq(fsm.ongoing("TAKE"))
         return m

@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -53,6 +53,8 @@ class TflmLog(wiring.Component):
     o : Out(stream.Signature(signed(8)))
         Feature, `LATENCY` cycles later.  The next value is taken after its transfer.
     multiply : Out(MultiplierPort())
+    idle : Out(1)
+        Nothing is in.
     """
 
     LATENCY = Normaliser.LATENCY + 4
@@ -60,6 +62,7 @@ class TflmLog(wiring.Component):
     i: In(stream.Signature(unsigned(INPUT_BITS)))
     o: Out(stream.Signature(signed(8)))
     multiply: Out(MultiplierPort())
+    idle: Out(1)
 
     def elaborate(self, platform):
         """Build the table and the sequence: exponent, correction, natural logarithm, feature."""
@@ -85,7 +88,7 @@ class TflmLog(wiring.Component):
         feature = Signal(signed(8))
         m.d.comb += self.o.payload.eq(feature)
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += [
                     normaliser.i.valid.eq(self.i.valid),
@@ -133,4 +136,7 @@ class TflmLog(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.comb += self.idle.eq(fsm.ongoing("TAKE"))
+        busy = ~normaliser.idle
+        m.d.sync += Assert(fsm.ongoing("LOOK_UP") == busy, "the normaliser works unasked")
         return m

@@ -13,7 +13,7 @@ from hdl.audio.square_root import SquareRoot
 from hdl.audio.table import TablePort
 from hdl.audio.tflm_log import TflmLog
 
-__all__ = ["SUM_BITS", "USERS", "TflmConstants", "TflmTail"]
+__all__ = ["FRAME_SHIFT_BITS", "SUM_BITS", "USERS", "TflmConstants", "TflmTail"]
 
 SUM_BITS = 54
 """At most 2**52: weights of two bands that a bin is in add up to 2**12, energies to 513 * 2**31."""
@@ -124,7 +124,7 @@ class TflmTail(wiring.Component):
         ]
         done = self.o.valid & self.o.ready
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("FRAME"):
                 m.d.comb += [self.idle.eq(1), self.frame.ready.eq(1)]
                 m.d.sync += [band.eq(0), shift.eq(self.frame.payload)]
@@ -156,6 +156,11 @@ class TflmTail(wiring.Component):
                     with m.If(last):
                         m.d.sync += fresh.eq(0)
                         m.next = "FRAME"
+        busy = sum((~stage.idle for stage in (noise_reduction, pcan, log)), 0)
+        m.d.sync += [
+            Assert(busy == fsm.ongoing("BAND"), "a band is in one stage, and alone"),
+            Assert(fsm.ongoing("ROOTS") | square_root.idle, "a root out of turn"),
+        ]
         with m.If(self.clear):
             m.d.sync += fresh.eq(1)
         return m
