@@ -13,9 +13,12 @@ from test_report_page import made_up_report
 
 import mmsp.cli.run
 from mmsp.audio import targets
+from mmsp.audio.recording import Recording
+from mmsp.audio.targets import Features
 from mmsp.audio.windows import AudioOptions
 from mmsp.cli import main
 from mmsp.html import run_page
+from mmsp.html.audio import features_page
 from mmsp.importers.tflite_writer import write_tflite
 from mmsp.inputs import read_inputs
 from models.audio.frontend import PRESETS
@@ -139,14 +142,33 @@ def test_page_of_the_features(tmp_path, take, pcm):
     assert first == second
     page = Page(first)
     wave, colours = page.images
-    assert wave.shape[1] == 240
+    assert wave.shape[1] == 960
     expected = features(PRESETS["mlperf_sww"], pcm)
     assert colours.shape == (40, len(expected), 3)
     order = np.argsort(colours.astype(int).sum(axis=2).reshape(-1), kind="stable")
     bright = expected.T[::-1].reshape(-1)[order]  # the colours get brighter with the values
     assert bright[:50].max() <= bright[-50:].min()
-    for part in ("take.wav", "mlperf_sww", "1.1 s", "one every 32 ms, of 40 mel bands"):
+    for part in (
+        "take.wav",
+        "mlperf_sww",
+        "1.1 s",
+        "one every 32 ms, of 40 mel bands of 0 to 8000 Hz",
+        "0.55 s",
+    ):
         assert part in page.text
+
+
+def test_page_of_a_long_recording(rng):
+    """Several frames to a column, and their mean is what is shown."""
+    values = np.repeat(rng.integers(-128, 128, (700, 10)), 3, axis=0).astype(np.int8)[:-1]
+    recording = Recording("long.wav", np.zeros(2099 * 320 + 160, np.int16), 16_000)
+    page = Page(features_page(Features(values, recording, KWS, "golden")))
+    _, colours = page.images
+    assert colours.shape == (10, 700, 3)
+    assert "2,099 frames, one every 20 ms, 3 to a column, of 10 coefficients" in page.text
+    order = np.argsort(colours.astype(int).sum(axis=2).reshape(-1), kind="stable")
+    bright = values[::3].T[::-1].reshape(-1)[order].astype(int)
+    assert np.corrcoef(bright, np.arange(7000))[0, 1] > 0.999
 
 
 def test_page_of_a_run_has_the_spectrogram(rng, take, pcm):

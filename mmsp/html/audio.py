@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
+import numpy as np
+
 from mmsp.audio.targets import Features
 from mmsp.html.page import make_page, section, tiles
 from mmsp.html.tensors import heat, picture, profile
@@ -10,6 +12,10 @@ from mmsp.html.tensors import heat, picture, profile
 __all__ = ["audio_section", "features_page"]
 
 FULL_SCALE = 1 << 15
+MOST_COLUMNS = 960
+"""Of a picture as wide as the page."""
+MARKS = 4
+"""Quarters of the time axis."""
 
 
 def features_page(features: Features) -> str:
@@ -52,17 +58,31 @@ def draw_features(features: Features) -> str:
     frontend, samples = features.frontend, features.recording.samples
     real = features.real.astype(float)
     frames, values = real.shape
-    kind = "coefficients" if frontend.coefficients else "mel bands"
+    if frontend.coefficients:
+        what = f"{values} coefficients of {frontend.bands} mel bands"
+    else:
+        what = f"{values} mel bands of {frontend.low_hz:g} to {frontend.high_hz:g} Hz"
+    together = -(-frames // MOST_COLUMNS)
+    starts = range(0, frames, together)
+    shown = np.add.reduceat(real, starts) / np.diff([*starts, frames])[:, None]
+    columns = "" if together == 1 else f", {together} to a column"
     peak = int(abs(samples.astype(int)).max())
-    wave = picture(profile(samples / FULL_SCALE), f"waveform of {features.recording.name}")
-    colours = picture(heat(real.T[::-1]), f"features of {features.recording.name}")
+    name = features.recording.name
+    wave = picture(profile(samples / FULL_SCALE, MOST_COLUMNS), f"waveform of {name}")
+    colours = picture(heat(shown.T[::-1]), f"features of {name}")
     return (
-        f'<figure class="tensor">{wave}<figcaption>the samples, {features.recording.seconds:.6g} s;'
-        f" the largest is {peak:,} of {FULL_SCALE:,}</figcaption></figure>"
-        f'<figure class="tensor">{colours}<figcaption>front end {escape(frontend.name)}: '
-        f"{frames:,} columns, one every {step_ms(features):g} ms, of {values} {kind}, the first at "
-        f"the bottom; {real.min():.4g} to {real.max():.4g}</figcaption></figure>"
+        f'<figure class="tensor audio"><div class="wave">{wave}</div>{colours}'
+        f"{axis(features.recording.seconds)}<figcaption>Above, the samples; the largest is "
+        f"{peak:,} of {FULL_SCALE:,}. Below, front end {escape(frontend.name)}: {frames:,} frames, "
+        f"one every {step_ms(features):g} ms{columns}, of {what}, the first at the bottom; "
+        f"{real.min():.4g} to {real.max():.4g}.</figcaption></figure>"
     )
+
+
+def axis(seconds: float) -> str:
+    """Times below a picture as wide as the page."""
+    marks = (f"{seconds * index / MARKS:.4g} s" for index in range(MARKS + 1))
+    return f'<div class="axis">{"".join(f"<span>{mark}</span>" for mark in marks)}</div>'
 
 
 def step_ms(features: Features) -> float:

@@ -124,11 +124,11 @@ def heat(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def profile(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def profile(values: NDArray[np.float64], most: int = MOST_COLUMNS) -> NDArray[np.uint8]:
     """Many values as a curve: each column spans its values, and zero when that is in range."""
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     unit = (high - low if high > low else 1) / (PROFILE_HEIGHT - 1)
-    columns = np.array_split(values, min(MOST_COLUMNS, values.size))
+    columns = np.array_split(values, min(most, values.size))
     pixels = np.tile(PAPER, (PROFILE_HEIGHT, len(columns), 1))
     for x, column in enumerate(columns):
         bottom = int((min(column.min(), 0.0) - low) / unit)
