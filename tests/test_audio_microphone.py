@@ -12,12 +12,13 @@ from amaranth.sim import Simulator
 import hdl.audio.fir
 import models.audio.fir
 from hdl.audio.cic import CIC_BITS
-from hdl.audio.dc import DIFFERENCE_BITS
+from hdl.audio.dc import DIFFERENCE_BITS, DcRemover
 from hdl.audio.fir import FirDecimator
 from hdl.audio.gain import Amplifier
 from hdl.audio.i2s import I2sConfig, I2sReceiver
 from hdl.audio.microphone import Microphone, Source
 from models.audio.cic import RATIO
+from models.audio.dc import remove_dc
 from models.audio.fir import TAPS
 from models.audio.gain import UNITY_GAIN
 from models.audio.microphone import MicrophoneConfig, capture_pdm
@@ -80,6 +81,27 @@ def test_pdm_in_pysim(rng):
     assert list(samples) == expected[: len(samples)].tolist()
     assert cycles[0] == RATIO * TAPS - 1 + Microphone.PDM_LATENCY
     assert set(np.diff(cycles)) == {BITS_PER_SAMPLE}
+
+
+@pytest.mark.parametrize("level", [131_071, -131_072])
+def test_the_longest_mean_does_not_overflow(level):
+    """The slowest corner, and full scale until the mean is beyond half of it."""
+    cycles, shift = 24_000, 15
+    expected = remove_dc([level] * cycles, shift)[-1]
+    assert abs(expected) < 1 << 16
+    dut = DcRemover()
+
+    async def testbench(ctx):
+        ctx.set(dut.shift, shift)
+        ctx.set(dut.i.payload, level)
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick().repeat(cycles)
+        assert ctx.get(dut.o.payload) == expected
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
 
 
 @pytest.mark.sim
