@@ -209,6 +209,20 @@ def test_run_on_a_recording(capsys, tmp_path, model, take, pcm):
     assert main([*common[:-3], f"sound={take}", *common[-2:]]) == 0
 
 
+@pytest.mark.sim
+def test_recording_on_the_chip(capsys, tmp_path, model, take):
+    """The network on the RTL, and the page with what it heard."""
+    page, outputs = tmp_path / "r.html", tmp_path / "o.npz"
+    arguments = ["--input", take, "--config", "SMALL", "--stride", "5", "--output", str(outputs)]
+    assert main(["run", model, *arguments, "--report", str(page)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 windows of 49 frames, one every 5" in said
+    assert "bit-exact: golden model" in said
+    with np.load(outputs) as archive:
+        assert archive["scores"].shape == (2, 1, 4)
+    assert "take.wav, input sound" in Page(page.read_text()).text
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
