@@ -185,7 +185,7 @@ def test_square_root_of_what_is_none():
 
 
 @pytest.mark.parametrize(
-    "stage", [NoiseReduction(), NoiseReduction(16384, 0, 16384, 0), NoiseReduction(7, 9000, 40, 16)]
+    "stage", [NoiseReduction(), NoiseReduction(16384, 0, 16384), NoiseReduction(7, 9000, 40)]
 )
 def test_noise_reduction(rng, stage):
     one = 1 << 14
@@ -194,7 +194,7 @@ def test_noise_reduction(rng, stage):
         "one_minus_smoothing": one - stage.smoothing_even,
         "alternate_smoothing": stage.smoothing_odd,
         "alternate_one_minus_smoothing": one - stage.smoothing_odd,
-        "min_signal_remaining": stage.minimum_signal, "smoothing_bits": stage.smoothing_bits,
+        "min_signal_remaining": stage.minimum_signal, "smoothing_bits": 10,
         "spectral_subtraction_bits": 14,
     }  # fmt: skip
     word = ((CHANNELS,), np.uint32)
@@ -209,13 +209,13 @@ def test_noise_reduction(rng, stage):
         assert np.array_equal(reduced, expected)
 
 
-@pytest.mark.parametrize("stage", [Pcan(), Pcan(0.5, 80.0, 18, 7, 3), Pcan(1.0, 10.0, 18, 4, 0)])
+@pytest.mark.parametrize("stage", [Pcan(), Pcan(0.8, 200.0), Pcan(1.0, 80.0)])
 def test_pcan(rng, stage):
     word = ((CHANNELS,), np.uint32)
     # Their table's first two octaves have one value each, the others four.
     table = np.pad(stage.gain_table[2:], ((0, 0), (0, 1))).reshape(-1)
     table = np.concatenate([stage.gain_table[:2, 0], table]).astype(np.int16)
-    tflm = judge("SignalPCAN", {"snr_shift": stage.snr_shift}, [word, word], [word], table)
+    tflm = judge("SignalPCAN", {"snr_shift": 6}, [word, word], [word], table)
     estimates = np.concatenate([around_powers(32), log_uniform(rng, 32, 20_000)])
     estimates = np.append(estimates, (1 << 32) - 1)
     for block in padded(estimates, CHANNELS):
@@ -226,7 +226,7 @@ def test_pcan(rng, stage):
 
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
-    [("strength", 1.5, "0 to 1"), ("offset", 0.0, "above 0"), ("snr_shift", 32, "0 to 31")],
+    [("strength", 1.5, "0 to 1"), ("offset", 0.0, "above 0")],
 )
 def test_pcan_refuses(field, value, allowed):
     with pytest.raises(ValueError, match=f"{field} must be {allowed}, not {value}"):
@@ -235,7 +235,7 @@ def test_pcan_refuses(field, value, allowed):
 
 def test_pcan_refuses_a_gain_that_would_wrap():
     with pytest.raises(ValueError, match="keep the interpolated gain within 0 to 32767, not 2 to"):
-        Pcan(0.8, 80.0, 21)
+        Pcan(0.8, 80.0)
 
 
 def test_noise_reduction_refuses():

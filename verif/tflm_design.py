@@ -43,12 +43,12 @@ class TflmTailAlone(wiring.Component):
         return m
 
 
-def tflm_constants(noise: NoiseReduction, pcan: Pcan) -> data.Const:
-    """What the host writes for the two stages."""
-    fields = ("smoothing_even", "smoothing_odd", "minimum_signal", "smoothing_bits")
+def tflm_constants(noise: NoiseReduction) -> data.Const:
+    """What the host writes beside the table of gains."""
+    fields = ("smoothing_even", "smoothing_odd", "minimum_signal")
     chosen = {name: getattr(noise, name) for name in fields}
     layout = data.Layout.cast(TflmConstants)
-    return layout.const({"noise": chosen, "snr_shift": pcan.snr_shift})
+    return layout.const({"noise": chosen})
 
 
 def gain_rows(pcan: Pcan) -> list[int]:

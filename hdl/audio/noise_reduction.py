@@ -12,6 +12,7 @@ __all__ = ["REDUCED", "WORD_BITS", "NoiseConstants", "NoiseReduction", "halves"]
 
 WORD_BITS = 32
 COEFFICIENT_BITS = 14
+ESTIMATE_BITS = 10
 ONE = 1 << COEFFICIENT_BITS
 
 REDUCED = data.StructLayout({"signal": unsigned(WORD_BITS), "estimate": unsigned(WORD_BITS)})
@@ -24,7 +25,6 @@ class NoiseConstants(data.Struct):
     smoothing_even: unsigned(COEFFICIENT_BITS + 1)
     smoothing_odd: unsigned(COEFFICIENT_BITS + 1)
     minimum_signal: unsigned(COEFFICIENT_BITS + 1)
-    smoothing_bits: range(17)
 
 
 def halves(value):
@@ -92,7 +92,7 @@ class NoiseReduction(wiring.Component):
         old = Mux(self.fresh, 0, read.data)
         weighted = Signal(WORD_BITS + COEFFICIENT_BITS + 1)
         floor = Signal(WORD_BITS + COEFFICIENT_BITS)
-        left = Mux(scaled > estimate, scaled - estimate, 0)[:WORD_BITS] >> constants.smoothing_bits
+        left = Mux(scaled > estimate, scaled - estimate, 0)[:WORD_BITS] >> ESTIMATE_BITS
         half = WORD_BITS // 2
         low, high = port.product[0] + port.product[2], port.product[1] + port.product[3]
         m.d.comb += [
@@ -110,7 +110,7 @@ class NoiseReduction(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
                     signal.eq(self.i.p.signal),
-                    scaled.eq(self.i.p.signal << constants.smoothing_bits),
+                    scaled.eq(self.i.p.signal << ESTIMATE_BITS),
                     band.eq(self.i.p.band),
                 ]
                 with m.If(self.i.valid):

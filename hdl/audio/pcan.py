@@ -17,7 +17,7 @@ FRACTION_BITS = 10
 PARABOLA_BITS = 15
 LINEAR_BITS = 5
 GAIN_BITS = 15
-SNR_BITS, OUTPUT_BITS = 12, 6
+SNR_BITS, SNR_SHIFT, OUTPUT_BITS = 12, 6, 6
 KNEE_BITS = SNR_BITS + 1
 """Below ``2**13`` the ratio is squared."""
 
@@ -35,8 +35,6 @@ class Pcan(wiring.Component):
 
     Members
     -------
-    snr_shift : In(range(32))
-        Right shift behind the gain; may change between frames.
     gains : In(TablePort(33, PARABOLA))
         Parabolas of the gain by bit length of the noise estimate.
     i : In(stream.Signature(REDUCED))
@@ -50,7 +48,6 @@ class Pcan(wiring.Component):
 
     LATENCY = Normaliser.LATENCY + 5
 
-    snr_shift: In(range(32))
     gains: In(TablePort(OCTAVES, PARABOLA))
     i: In(stream.Signature(REDUCED))
     o: Out(stream.Signature(unsigned(WORD_BITS)))
@@ -116,7 +113,7 @@ class Pcan(wiring.Component):
                 m.d.comb += port.enable.eq(1)
                 for index, half in enumerate(halves(signal)):
                     m.d.comb += [port.a[index].eq(half), port.b[index].eq(gain)]
-                m.d.sync += ratio.eq(wide >> self.snr_shift)
+                m.d.sync += ratio.eq(wide >> SNR_SHIFT)
                 m.next = "KNEE"
             with m.State("KNEE"):
                 small = ratio[:KNEE_BITS]

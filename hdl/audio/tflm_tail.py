@@ -24,10 +24,9 @@ USERS = 3
 
 
 class TflmConstants(data.Struct):
-    """Constants of the stages, see `models.audio.noise_reduction` and `models.audio.pcan`."""
+    """Constants of the stages beside the table of gains."""
 
     noise: NoiseConstants
-    snr_shift: range(32)
 
 
 class TflmTail(wiring.Component):
@@ -115,7 +114,6 @@ class TflmTail(wiring.Component):
             noise_reduction.fresh.eq(fresh),
             noise_reduction.i.p.band.eq(band),
             noise_reduction.i.p.signal.eq(read.data),
-            pcan.snr_shift.eq(self.constants.snr_shift),
             square_root.i.payload.eq(self.i.payload),
             read.addr.eq(band),
             write.addr.eq(band),

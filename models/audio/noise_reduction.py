@@ -10,6 +10,11 @@ from models.fixedpoint import IntArray
 __all__ = ["NoiseReduction"]
 
 WORD = (1 << 32) - 1
+COEFFICIENT_BITS = 14
+"""Fraction bits of the three constants."""
+
+ESTIMATE_BITS = 10
+"""Fraction bits of the estimate, and 0 of the signal."""
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,17 @@ class NoiseReduction:
         Weight of the newest frame in channels 0, 2, .. and 1, 3, ..; UQ0.14.
     minimum_signal : int
         What is left at least, as part of the input; UQ0.14.
-    smoothing_bits : int
-        Fraction bits of the estimate.
     """
 
     smoothing_even: int = int(0.025 * (1 << 14))
     smoothing_odd: int = int(0.06 * (1 << 14))
     minimum_signal: int = int(0.05 * (1 << 14))
-    smoothing_bits: int = 10
-
-    COEFFICIENT_BITS = 14
-    """Fraction bits of the three constants."""
 
     def __post_init__(self) -> None:
-        one = 1 << self.COEFFICIENT_BITS
+        one = 1 << COEFFICIENT_BITS
         for name in ("smoothing_even", "smoothing_odd", "minimum_signal"):
             if not 0 <= (value := getattr(self, name)) <= one:
                 raise ValueError(f"{name} must be 0 to {one}, not {value}")
-        if not 0 <= self.smoothing_bits <= 16:  # noqa: PLR2004  # stated by the sentence
-            raise ValueError(f"smoothing_bits must be 0 to 16, not {self.smoothing_bits}")
 
     def smoothing(self, channels: int) -> IntArray:
         """Weight of the newest frame in each channel, UQ0.14."""
@@ -57,8 +54,7 @@ class NoiseReduction:
         signal : array_like of int
             One ``uint32`` a channel.
         estimate : array_like of int
-            The noise estimate before this frame, 0 in the beginning; ``smoothing_bits`` fraction
-            bits.
+            The noise estimate before this frame, 0 in the beginning; 10 fraction bits.
 
         Returns
         -------
@@ -67,9 +63,9 @@ class NoiseReduction:
         """
         signal = np.asarray(signal, np.int64)
         smoothing = self.smoothing(signal.size)
-        scaled = (signal << self.smoothing_bits) & WORD
-        kept = np.asarray(estimate, np.int64) * ((1 << self.COEFFICIENT_BITS) - smoothing)
-        estimate = ((scaled * smoothing + kept) >> self.COEFFICIENT_BITS) & WORD
-        subtracted = np.maximum(scaled - estimate, 0) >> self.smoothing_bits
-        floor = (signal * self.minimum_signal) >> self.COEFFICIENT_BITS
+        scaled = (signal << ESTIMATE_BITS) & WORD
+        kept = np.asarray(estimate, np.int64) * ((1 << COEFFICIENT_BITS) - smoothing)
+        estimate = ((scaled * smoothing + kept) >> COEFFICIENT_BITS) & WORD
+        subtracted = np.maximum(scaled - estimate, 0) >> ESTIMATE_BITS
+        floor = (signal * self.minimum_signal) >> COEFFICIENT_BITS
         return np.maximum(subtracted, floor), estimate

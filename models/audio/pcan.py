@@ -25,9 +25,16 @@ FRACTION_BITS = 10
 PARABOLA_BITS = 15
 LINEAR_BITS = 5
 GAIN_MAX = (1 << 15) - 1
+GAIN_BITS = 21
+"""Fraction bits of the gain."""
+
+ESTIMATE_BITS = 7
+"""Fraction bits of the noise estimate here, where a channel has -3."""
+
 SNR_BITS = 12
 """Fraction bits of a channel after its gain."""
 
+SNR_SHIFT = GAIN_BITS - 3 - SNR_BITS
 OUTPUT_BITS = 6
 """Fraction bits of the result."""
 
@@ -62,45 +69,36 @@ def shrink(ratio: ArrayLike) -> IntArray:
 
 @dataclass(frozen=True)
 class Pcan:
-    """Gain control with ``gain = 2**gain_bits * (noise + offset)**-strength``, 32767 at most.
+    """Gain control with ``gain = 2**21 * (noise + offset)**-strength``, 32767 at most.
+
+    A channel counts in eighths, so the noise estimate has 7 fraction bits of its 10 left, and
+    ``channel * gain`` loses 6 of 24 bits.
 
     Attributes
     ----------
     strength, offset : float
         See above; they make the table only.
-    gain_bits : int
-        Fraction bits of the gain.
-    estimate_bits : int
-        Fraction bits of the noise estimate, in units of a channel.
-    snr_shift : int
-        Right shift of ``channel * gain``; the result is taken to have 12 fraction bits.
     """
 
     strength: float = 0.95
     offset: float = 80.0
-    gain_bits: int = 21
-    estimate_bits: int = 7
-    snr_shift: int = 6
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength must be 0 to 1, not {self.strength}")
         if not self.offset > 0:
             raise ValueError(f"offset must be above 0, not {self.offset}")
-        for name, most in (("gain_bits", 31), ("estimate_bits", 16), ("snr_shift", 31)):
-            if not 0 <= (value := getattr(self, name)) <= most:
-                raise ValueError(f"{name} must be 0 to {most}, not {value}")
         gains = self.parabolas(np.arange(OCTAVES)[:, None], np.arange(1 << FRACTION_BITS))
         if not 0 <= gains.min() <= gains.max() <= GAIN_MAX:
             raise ValueError(
-                f"strength, offset and gain_bits must keep the interpolated gain within 0 to "
+                f"strength and offset must keep the interpolated gain within 0 to "
                 f"{GAIN_MAX}, not {gains.min()} to {gains.max()}"
             )
 
     def exact_gain(self, estimate: int) -> int:
         """Gain of one noise estimate, by its formula, rounded to nearest."""
-        noise = estimate / 2**self.estimate_bits
-        gain = 2**self.gain_bits * (noise + self.offset) ** -self.strength
+        noise = estimate / 2**ESTIMATE_BITS
+        gain = 2**GAIN_BITS * (noise + self.offset) ** -self.strength
         return int(min(gain, GAIN_MAX) + 0.5)
 
     @cached_property
@@ -149,5 +147,5 @@ class Pcan:
         IntArray
             ``uint32``, 6 fraction bits.
         """
-        ratio = ((np.asarray(signal, np.int64) * self.gain(estimate)) >> self.snr_shift) & WORD
+        ratio = ((np.asarray(signal, np.int64) * self.gain(estimate)) >> SNR_SHIFT) & WORD
         return shrink(ratio)
