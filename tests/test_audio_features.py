@@ -11,9 +11,9 @@ from audio_reference import float_features, steps_of
 from published import DATA, needs_data
 
 from hdl.audio.config import AudioConfig
+from hdl.audio.frontend import FrontEnd
 from models.audio.frontend import PRESETS
 from models.audio.pipeline import FeatureStream, features, real_features
-from verif.feature_design import FeaturesAlone
 from verif.sim import simulate
 
 GOLDEN_KEYS = {
@@ -224,9 +224,9 @@ def test_hardware_equals_the_model():
             loudest = min(int(np.argmax(np.abs(pcm))), pcm.size - 1024)
             clips.append(pcm[loudest : loudest + 1024].tolist())
     simulate(
-        FeaturesAlone(AudioConfig()),
-        bench="verif.tb_audio_features",
-        name="audio_features",
+        FrontEnd(AudioConfig()),
+        bench="verif.tb_audio_frontend",
+        name="audio_frontend",
         parameters={
             "recordings": clips,
             "described": [asdict(described(name, fields)) for name, fields in OTHERS.items()],

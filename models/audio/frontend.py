@@ -34,6 +34,9 @@ Tail = Literal["log", "tflm"]
 FFT_POINTS = (256, 512, 1024)
 MAX_BANDS = 128
 MAX_PRE_EMPHASIS = 8
+MIN_CLIP = 1152
+"""Samples that the hardware keeps: with fewer, a peak could be two windows old."""
+
 MAX_OFFSET = 4096
 """Steps of the tensor's scale."""
 
@@ -86,7 +89,7 @@ class FrontEnd:
     normalisation : str
         ``full_scale`` divides samples by 32768, ``peak`` by the largest sample of the recording.
     clip : int
-        Samples of what the network sees at once.  Streaming, ``peak`` is that of the previous
+        Samples of what the network sees at once, at least 1152.  Streaming, ``peak`` is that of the previous
         so many samples.
     arithmetic : str
         Of the FFT: ``block_floating``, or ``kiss`` (int16, kissfft's), which ``tail = "tflm"`` has.
@@ -165,7 +168,7 @@ class FrontEnd:
         self.check_number("step", 1, self.frame)
         self.check_number("pre_emphasis", 0, MAX_PRE_EMPHASIS)
         self.check("centred", isinstance(self.centred, bool), "true or false")
-        self.check_number("clip", self.frame, 1 << 24)
+        self.check_number("clip", MIN_CLIP, (1 << 24) - 1)
         self.check_number("bands", 20, MAX_BANDS)
         self.check_real("low_hz", 0.0, self.sample_rate / 2)
         self.check_real("high_hz", self.low_hz, self.sample_rate / 2)
