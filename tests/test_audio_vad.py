@@ -155,8 +155,9 @@ def test_every_sample_is_finished_in_time():
 
 
 @pytest.mark.sim
-def test_detector_matches_model():
-    simulate(Detector(), bench="verif.tb_audio_vad", name="audio_vad", testcase="stalled_source")
+@pytest.mark.parametrize("testcase", ["stalled_source", "random_registers"])
+def test_detector_matches_model(testcase):
+    simulate(Detector(), bench="verif.tb_audio_vad", name="audio_vad", testcase=testcase)
 
 
 @pytest.mark.sim

@@ -15,7 +15,7 @@ SAMPLE = signed(17)
 """Samples of every level: at most 1.71 of full scale."""
 DETAIL = signed(18)
 """At most 2.82 of full scale (absolute sums of the impulse responses)."""
-TOTAL_BITS = 24
+TOTAL_BITS = 23
 LEVEL_BITS, FRACTION_BITS = 9, 6
 TRACK_BITS = LEVEL_BITS + FRACTION_BITS
 SHIFTS = (16, 8, 4, 2, 1)
@@ -36,12 +36,16 @@ class VadParameters(data.Struct):
 
 
 class BandMonitor(data.Struct):
-    """What the detector knows about a band: the level is UQ5.4, floor and peak are UQ5.10."""
+    """What the detector knows about a band: the level is UQ5.4, floor and peak UQ5.10.
+
+    Floor and peak are those that the level was compared with.
+    """
 
     band: unsigned(3)
     level: unsigned(LEVEL_BITS)
     floor: unsigned(TRACK_BITS)
     peak: unsigned(TRACK_BITS)
+    active: unsigned(1)
 
 
 class VoiceActivityDetector(wiring.Component):
@@ -197,6 +201,7 @@ class VoiceActivityDetector(wiring.Component):
         margin, span = Signal(TRACK_BITS), Signal(signed(TRACK_BITS))
         new_floor, new_peak = Signal(TRACK_BITS), Signal(TRACK_BITS)
         settling = self.frames != SETTLING_FRAMES
+        active = ~settling & (above_floor > margin) & (above_floor > span)
         m.d.comb += [
             # Below the leading one; a sum of 0 has none.
             raw.eq(Mux(self.work[-1], Cat(self.work[-5:-1], self.exponent), 0)),
@@ -229,9 +234,9 @@ class VoiceActivityDetector(wiring.Component):
                 self.monitor.level.eq(raw),
                 self.monitor.floor.eq(floor),
                 self.monitor.peak.eq(peak),
+                self.monitor.active.eq(active),
+                self.active.eq(self.active | active),
             ]
-            with m.If((above_floor > margin) & (above_floor > span)):
-                m.d.sync += self.active.eq(1)
 
     def decide(self, m: Module) -> None:
         """Count active frames up and others down to the onset, then down from the hang-over."""

@@ -27,7 +27,7 @@ BANDS = 5
 MANTISSA_BITS = 4
 """A level is in units of 1/16 of a factor of two, 0.376 dB."""
 LEVEL_BITS = 9
-"""Levels are 0 .. 368: the sum of a frame is at most 2**23."""
+"""Levels are 0 .. 367: the sum of a frame is at most 128 * 65535, of the highest band."""
 FRACTION_BITS = 6
 """More bits below a level in floor and peak, so that they can move slowly."""
 SPREAD = (1, 2, 4, 8, 16)
@@ -135,6 +135,7 @@ class BandTracker:
         self.parameters = parameters
         self.floor = [0] * BANDS
         self.peak = [0] * BANDS
+        self.active = [False] * BANDS
         self.frames = 0
         self.count = 0
         self.speech = False
@@ -142,8 +143,8 @@ class BandTracker:
     def push(self, levels: list[int]) -> bool:
         """Take the levels of a frame; return whether it is speech."""
         p = self.parameters
-        active = False
         settling = self.frames < SETTLING_FRAMES
+        self.active = [False] * BANDS
         for band, raw in enumerate(levels):
             level = max(raw, p.minimum) << FRACTION_BITS
             floor, peak = self.floor[band], self.peak[band]
@@ -154,14 +155,14 @@ class BandTracker:
                 continue
             margin = (p.margin + SPREAD[band]) << FRACTION_BITS
             threshold = max(margin, (peak - floor) >> 1)
-            active |= level - floor > threshold
+            self.active[band] = level - floor > threshold
             fall, climb = (level - floor) >> 2, (level - peak) >> 2
             self.floor[band] += fall if level < floor else min(p.rise, level - floor)
             self.peak[band] += climb if level > peak else -min(p.decay, peak - level)
         if settling:
             self.frames += 1
             return False
-        self.decide(active)
+        self.decide(any(self.active))
         return self.speech
 
     def decide(self, active: bool) -> None:
