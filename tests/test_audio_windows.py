@@ -14,6 +14,7 @@ from mmsp.audio.targets import compute_features, frame_samples
 from mmsp.audio.windows import AudioOptions, hear, window_frames
 from mmsp.description import Port
 from mmsp.errors import InputError
+from mmsp.simulator import SimulationError
 from models.audio.frontend import PRESETS
 from models.audio.pipeline import features
 
@@ -174,16 +175,19 @@ def test_shapes(shape, values, frames):
     assert window_frames(port(shape), frontend) == frames
 
 
-def test_rtl_is_said_until_it_is_there(rng, monkeypatch):
-    pcm = sound(rng, 16_000)
-    assert not any("not in the simulated chip" in n for n in listen(pcm, port((1, 490)))[2])
-    _, heard, notes = listen(pcm, port((1, 490)), target="rtl")
-    assert heard.target == "golden"
-    assert notes[-1].startswith("the features are those of the golden models: the audio block is")
+def test_hardware_is_compared_with_the_models(rng, monkeypatch):
+    pcm = sound(rng, 40_000)
+    _, heard, notes = listen(pcm, port((1, 490)))
+    assert (heard.target, heard.mismatches) == ("golden", None)
+    assert not any("bit-exact" in note for note in notes)
     monkeypatch.setitem(targets.TARGETS, "rtl", features)
-    _, heard, notes = listen(pcm, port((1, 490)), target="rtl")
-    assert heard.target == "rtl"
-    assert len(notes) == 2
+    for name, to in (("mlperf_kws", port((1, 490))), ("mlperf_ad", port((1, 640), AD))):
+        _, heard, notes = listen(pcm, to, name, target="rtl", stride=3)
+        assert (heard.target, heard.mismatches) == ("rtl", 0)
+        assert notes[-1] == "features of the simulated hardware, bit-exact: golden models"
+    monkeypatch.setitem(targets.TARGETS, "rtl", lambda *given: features(*given) ^ np.int8(1))
+    with pytest.raises(SimulationError, match=r"'take\.wav': not bit-exact: 490 of 490 "):
+        listen(pcm, port((1, 490)), target="rtl")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def take(tmp_path, pcm):
 @pytest.mark.parametrize("name", ["mlperf_kws", "mlperf_sww", "mlperf_ad", "tf_mfcc"])
 def test_features_of_a_file(capsys, tmp_path, take, pcm, name):
     out = tmp_path / "f.npy"
-    assert main(["features", take, "--frontend", name.upper(), "-o", str(out)]) == 0
+    arguments = ["--frontend", name.upper(), "--target", "golden", "-o", str(out)]
+    assert main(["features", take, *arguments]) == 0
     expected = features(PRESETS[name], pcm)
     found = np.load(out)
     assert found.dtype == np.int8
@@ -88,7 +89,8 @@ def test_what_was_done_is_on_stderr(capsys, tmp_path, rng):
     own.write_text('base = "mlperf_sww"\nbands = 20\n')
     out, report = str(tmp_path / "f.npy"), tmp_path / "r.json"
     capsys.readouterr()  # the seed
-    assert main(["features", str(path), "--frontend", str(own), "-o", out, "--json", "-"]) == 0
+    arguments = ["--frontend", str(own), "--target", "golden", "-o", out]
+    assert main(["features", str(path), *arguments, "--json", "-"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(
         "recording 'take.flac': 44.1 kHz stereo, 24 bits, 1 s, mixed to mono, resampled to "
@@ -100,43 +102,65 @@ def test_what_was_done_is_on_stderr(capsys, tmp_path, rng):
         "samples": 16_000, "shape": [30, 20], "scale": PRESETS["mlperf_sww"].scale,
         "zero_point": -128, "notes": ["44.1 kHz stereo, 24 bits, 1 s", "mixed to mono",
                                       "resampled to 16 kHz", "rounded to 16 bits"],
+        "bit_exact": {"against": [], "mismatches": None},
     }  # fmt: skip
     assert f"{out}: 30 frames x 20 values of own" in " ".join(said.err.split("\n"))
-    arguments = ["--frontend", str(own), "-o", out, "--json", str(report), "--channel", "2"]
-    assert main(["features", str(path), *arguments]) == 0
+    assert main(["features", str(path), *arguments, "--json", str(report), "--channel", "2"]) == 0
     assert json.loads(report.read_text())["notes"][1] == "channel 2 of 2"
 
 
 def test_shorter_than_a_window(capsys, tmp_path):
     path, out = tmp_path / "a.wav", tmp_path / "f.npy"
     soundfile.write(path, np.full(40, 0.25), 16_000)
-    assert main(["features", str(path), "--frontend", "mlperf_sww", "-o", str(out)]) == 0
+    arguments = ["--frontend", "mlperf_sww", "--target", "golden", "-o", str(out)]
+    assert main(["features", str(path), *arguments]) == 0
     assert np.load(out).shape == (1, 40)
     assert capsys.readouterr().err.splitlines()[1] == (
         "40 samples are less than one frame of 1,024: 984 zeros appended"
     )
 
 
-def test_target_that_joins(monkeypatch, tmp_path, take, pcm):
-    """The simulated chip has only to be named among the targets."""
-    called = []
-
-    def rtl(frontend, samples):
-        called.append(frontend.name)
-        return features(frontend, samples)
-
-    monkeypatch.setitem(targets.TARGETS, "rtl", rtl)
-    out = tmp_path / "f.npy"
-    arguments = ["--frontend", "mlperf_kws", "--target", "rtl", "-o", str(out)]
+@pytest.mark.sim
+def test_features_by_the_hardware(capsys, tmp_path, take, pcm):
+    """The default, compared with the models."""
+    out, report = tmp_path / "f.npy", tmp_path / "r.json"
+    arguments = ["--frontend", "mlperf_kws", "-o", str(out), "--json", str(report)]
     assert main(["features", take, *arguments]) == 0
-    assert called == ["mlperf_kws"]
     np.testing.assert_array_equal(np.load(out), features(KWS, pcm))
+    assert capsys.readouterr().out.endswith(", rtl\nbit-exact: golden models\n")
+    document = json.loads(report.read_text())
+    assert document["target"] == "rtl"
+    assert document["bit_exact"] == {"against": ["golden"], "mismatches": 0}
+
+
+def test_hardware_that_differs(capsys, monkeypatch, tmp_path, take):
+    """Features are written, the difference is said, and the run has failed."""
+
+    def wrong(frontend, samples):
+        found = features(frontend, samples)
+        found[3, 1:3] += 1
+        return found
+
+    out, report = tmp_path / "f.npy", tmp_path / "r.json"
+    arguments = ["--frontend", "mlperf_kws", "-o", str(out), "--json", str(report)]
+    monkeypatch.setitem(targets.TARGETS, "rtl", wrong)
+    assert main(["features", take, *arguments]) == 1
+    verdict = "not bit-exact: 2 of 540 values differ from the golden models\n"
+    assert capsys.readouterr().out.endswith(verdict)
+    assert json.loads(report.read_text())["bit_exact"]["mismatches"] == 2
+    assert np.load(out).shape == (54, 10)
+    monkeypatch.setitem(
+        targets.TARGETS, "rtl", lambda frontend, samples: wrong(frontend, samples)[1:]
+    )
+    assert main(["features", take, *arguments]) == 1
+    assert "530 of 530 values differ" in capsys.readouterr().out
 
 
 def test_page_of_the_features(tmp_path, take, pcm):
     pages = [tmp_path / "a.html", tmp_path / "b.html"]
     for page in pages:
-        arguments = ["--frontend", "mlperf_sww", "-o", str(tmp_path / "f.npy")]
+        arguments = ["--frontend", "mlperf_sww", "--target", "golden"]
+        arguments += ["-o", str(tmp_path / "f.npy")]
         assert main(["features", take, *arguments, "--report", str(page)]) == 0
     first, second = (page.read_text() for page in pages)
     assert first == second
@@ -245,7 +269,7 @@ def test_recording_on_the_chip(capsys, tmp_path, model, take):
         (["{tmp}/empty.wav", "--frontend", "mlperf_kws", "-o", "{tmp}/f.npy"],
          "empty.wav' is empty: it has no samples"),
         (["{tmp}/nan.wav", "--frontend", "mlperf_kws", "-o", "{tmp}/f.npy"],
-         "nan.wav' must be finite, and 1 of 9 samples are NaN"),
+         "nan.wav' must be finite, and a sample at 0.0005 s is NaN"),
         (["{take}", "--frontend", "mlperf_kws", "-o", "{take}"], "take.wav' is an input, too"),
         (["{take}", "--frontend", "{tmp}/good.toml", "-o", "{tmp}/good.toml"],
          "good.toml' is an input, too"),
@@ -258,9 +282,6 @@ def test_recording_on_the_chip(capsys, tmp_path, model, take):
          "--channel must be at least 1, and is 0"),
         (["{take}", "--frontend", "mlperf_kws", "-o", "{tmp}/f", "--target", "tflm"],
          "invalid choice: 'tflm'"),
-        (["{take}", "--frontend", "mlperf_kws", "-o", "{tmp}/f", "--target", "rtl"],
-         "target rtl does not compute features yet, as the audio block is not in the simulated "
-         "chip: take --target golden"),
     ],
 )  # fmt: skip
 def test_bad_features(capsys, tmp_path, take, arguments, sentence):

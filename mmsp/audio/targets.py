@@ -7,26 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.audio.recording import Recording
-from mmsp.errors import InputError
 from models.audio import pipeline
 from models.audio.frontend import FrontEnd
 
 __all__ = ["TARGETS", "Features", "compute_features", "frame_samples", "target_for_run"]
 
+
+def simulated(frontend: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.int8]:
+    """Features by the simulated hardware, which is built when it is new."""
+    from mmsp.audio.rtl import rtl_features  # noqa: PLC0415  (a hardware description takes time)
+
+    return rtl_features(frontend, samples)
+
+
 TARGETS: dict[str, Callable[[FrontEnd, NDArray[np.int16]], NDArray[np.int8]]] = {
+    "rtl": simulated,
     "golden": pipeline.features,
 }
-"""What computes features ``(frames, values)`` of one whole recording, by the name of the target.
-
-The simulated chip joins as ``rtl`` when its audio block can run.
-"""
+"""What computes features ``(frames, values)`` of one whole recording, by the name of the target."""
 
 
 @dataclass(frozen=True)
 class Features:
     """``values``: int8, ``(frames, values of a frame)``, with what they were made of and with.
 
-    ``notes``: what the user should know, besides what became of the recording.
+    ``notes``: what the user should know, besides what became of the recording.  ``mismatches``:
+    values that differ from the golden models', None if these computed them.
     """
 
     values: NDArray[np.int8]
@@ -34,6 +40,17 @@ class Features:
     frontend: FrontEnd
     target: str
     notes: tuple[str, ...] = ()
+    mismatches: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """How the values compare, for the user; empty for those of the golden models."""
+        if self.mismatches is None:
+            return ""
+        if not self.mismatches:
+            return "bit-exact: golden models"
+        count = self.values.size
+        return f"not bit-exact: {self.mismatches} of {count} values differ from the golden models"
 
     @property
     def real(self) -> NDArray[np.float32]:
@@ -43,18 +60,7 @@ class Features:
 
 
 def compute_features(recording: Recording, frontend: FrontEnd, target: str = "golden") -> Features:
-    """Features of a whole recording, padded to one frame if it is shorter.
-
-    Raises
-    ------
-    InputError
-        When there is no such target, or it cannot do that.
-    """
-    if target not in TARGETS:
-        raise InputError(
-            f"target {target} does not compute features yet, as the audio block is not in the "
-            f"simulated chip: take --target {' or '.join(TARGETS)}"
-        )
+    """Features of a whole recording, padded to one frame if it is shorter; one of `TARGETS`."""
     samples = recording.samples
     notes = []
     if frontend.frame_count(len(samples)) < 1:
@@ -64,7 +70,17 @@ def compute_features(recording: Recording, frontend: FrontEnd, target: str = "go
             f"{len(recording.samples):,} samples are less than one frame of {frontend.frame:,}: "
             f"{missing:,} zeros appended"
         )
-    return Features(TARGETS[target](frontend, samples), recording, frontend, target, tuple(notes))
+    values, mismatches = TARGETS[target](frontend, samples), None
+    if target != "golden":
+        mismatches = differences(values, TARGETS["golden"](frontend, samples))
+    return Features(values, recording, frontend, target, tuple(notes), mismatches)
+
+
+def differences(found: NDArray[np.int8], expected: NDArray[np.int8]) -> int:
+    """Values that differ: all of them if their number does."""
+    if found.shape != expected.shape:
+        return max(1, found.size)
+    return int(np.count_nonzero(found != expected))
 
 
 def frame_samples(frontend: FrontEnd, frames: int) -> int:

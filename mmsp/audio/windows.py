@@ -61,6 +61,8 @@ def hear(
     ------
     InputError
         When the file is no recording, or the input does not take its features.
+    SimulationError
+        When the simulated hardware has other features than the golden models.
     """
     frontend, notes = choose_frontend(path, port, options)
     frames = window_frames(port, frontend)
@@ -74,11 +76,12 @@ def hear(
     features, windows, cut = cut_windows(recording, frontend, frames, options)
     values = port.to_outside(windows.reshape(-1, *port.shape))
     notes = [recording.sentence, *notes, *said, *features.notes, *cut]
-    if options.target == "rtl" != features.target:
-        notes.append(
-            f"the features are those of the {features.target} models: the audio block is not in "
-            "the simulated chip yet"
-        )
+    if features.mismatches:
+        from mmsp.simulator import SimulationError  # noqa: PLC0415  (takes time to import)
+
+        raise SimulationError(f"features of {str(path)!r}: {features.verdict}")
+    if features.verdict:
+        notes.append(f"features of the simulated hardware, {features.verdict}")
     return (values[0] if len(values) == 1 else values), features, notes
 
 
@@ -224,4 +227,8 @@ def clips(
         made.append(compute_features(clip, frontend, target))
     windows = np.stack([each.values for each in made])
     shown = windows.reshape(-1, windows.shape[2])
-    return replace(made[0], values=shown, recording=recording), windows
+    mismatches = None
+    if made[0].mismatches is not None:
+        mismatches = sum(each.mismatches or 0 for each in made)
+    shown_features = replace(made[0], values=shown, recording=recording, mismatches=mismatches)
+    return shown_features, windows

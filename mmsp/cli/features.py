@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
+from rich.text import Text
 
 from mmsp.audio.frontends import find_frontend, frontend_files, preset_names
 from mmsp.audio.recording import read_recording
 from mmsp.audio.targets import TARGETS, Features, compute_features
 from mmsp.cli.options import add_channel, chosen_channel
 from mmsp.cli.output_files import OutputFiles
-from mmsp.errors import InputError
 from mmsp.inputs import read_file
 from mmsp.report import make_console
 
@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--target",
-        choices=("rtl", "golden"),
-        default="rtl" if "rtl" in TARGETS else "golden",
-        help="rtl: the simulated audio block; golden: the NumPy models (default: %(default)s)",
+        choices=tuple(TARGETS),
+        default="rtl",
+        help="rtl: the simulated hardware, compared with the models; golden: the NumPy models "
+        "(default: %(default)s)",
     )
     add_channel(parser)
     parser.add_argument(
@@ -65,11 +66,6 @@ def main(arguments: argparse.Namespace) -> int:
         output = files.add(arguments.output, "--output")
         json_file = files.add(None if to_stdout else arguments.json, "--json")
         page = files.add(arguments.report, "--report")
-        if arguments.target not in TARGETS:
-            raise InputError(
-                f"target {arguments.target} does not compute features yet, as the audio block is "
-                f"not in the simulated chip: take --target {' or '.join(TARGETS)}"
-            )
         data = read_file(path, "recording")
         recording = read_recording(path, data, frontend.sample_rate, chosen_channel(arguments))
         features = compute_features(recording, frontend, arguments.target)
@@ -84,10 +80,14 @@ def main(arguments: argparse.Namespace) -> int:
             page.write(features_page(features).encode())
     for note in (recording.sentence, *features.notes):
         print(note, file=sys.stderr)
-    make_console(stderr=to_stdout).print(summary(arguments, features), soft_wrap=True)
+    console = make_console(stderr=to_stdout)
+    console.print(summary(arguments, features), soft_wrap=True)
+    if features.verdict:
+        style = "bold red" if features.mismatches else "bold green"
+        console.print(Text(features.verdict, style), soft_wrap=True)
     if to_stdout:
         sys.stdout.write(document)
-    return 0
+    return 1 if features.mismatches else 0
 
 
 def summary(arguments: argparse.Namespace, features: Features) -> str:
@@ -114,6 +114,10 @@ def to_json(features: Features) -> dict[str, Any]:
         "scale": frontend.scale,
         "zero_point": frontend.zero_point,
         "notes": [*recording.steps, *features.notes],
+        "bit_exact": {
+            "against": [] if features.mismatches is None else ["golden"],
+            "mismatches": features.mismatches,
+        },
     }
 
 
