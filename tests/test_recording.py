@@ -191,8 +191,8 @@ def with_rate(rate_hz):
         (write(np.zeros(99))[:40], "is no readable WAV or FLAC file: Error in WAV file"),
         (write(np.zeros(9999), file_format="FLAC")[:-5], "is no readable WAV or FLAC file: .*flac"),
         (write(np.zeros(99), "PCM_16", "AIFF"), "'take.wav' is AIFF, and must be WAV or FLAC"),
-        (bad_values(np.nan), "must be finite, and 1 of 40 samples are NaN, the first at 0.00018"),
-        (bad_values(-np.inf), "must be finite, and 1 of 40 samples are infinite, the first at 0.0"),
+        (bad_values(np.nan), "must be finite, and a sample at 0.0001875 s is NaN$"),
+        (bad_values(-np.inf), "must be finite, and a sample at 0.0001875 s is infinite$"),
         (with_rate(0), "is no readable WAV or FLAC file: "),
         (with_rate(999), "has a rate of 999 Hz, and must have 1000 to 1536000$"),
         (with_rate(1_536_001), "has a rate of 1536001 Hz, and must have 1000 to 1536000$"),
@@ -203,6 +203,27 @@ def with_rate(rate_hz):
 def test_bad_recordings(data, sentence):
     with pytest.raises(InputError, match=sentence):
         read_recording(PATH, data)
+
+
+def test_blocks_are_one_recording(rng, monkeypatch):
+    """However many are decoded at once."""
+    words = draw_words(rng, 24, (1000, 2))
+    for data in (write_words(words, 24), write(words / 2.0**23, "PCM_24", "FLAC")):
+        whole = read_recording(PATH, data)
+        for block in (1, 333, 500, 1000, 1001):
+            monkeypatch.setattr("mmsp.audio.recording.BLOCK_SAMPLES", block)
+            np.testing.assert_array_equal(read_recording(PATH, data).samples, whole.samples)
+        monkeypatch.undo()
+    monkeypatch.setattr("mmsp.audio.recording.BLOCK_SAMPLES", 2)
+    with pytest.raises(InputError, match=r"a sample at 0.0001875 s is NaN"):
+        read_recording(PATH, bad_values(np.nan))
+
+
+def test_more_than_memory_holds(monkeypatch):
+    monkeypatch.setattr("mmsp.audio.recording.MOST_SAMPLES", 999)
+    assert len(read_recording(PATH, write(np.zeros(999))).samples) == 999
+    with pytest.raises(InputError, match=r"has 1,000 samples a channel, and must have at most 999"):
+        read_recording(PATH, write(np.zeros(1000)))
 
 
 def test_damaged_recordings(rng):

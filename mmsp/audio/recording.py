@@ -31,7 +31,10 @@ CHANNELS = {1: "mono", 2: "stereo"}
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_536_000
 LONGEST_S = 3600
-"""An hour takes half a gigabyte while it is converted."""
+MOST_SAMPLES = 1 << 26
+"""Of a channel: half a gigabyte while it is converted; 23 minutes of 48 kHz."""
+BLOCK_SAMPLES = 1 << 20
+"""Decoded at once, all channels of them."""
 
 FULL_SCALE = 1 << 15
 UNKNOWN_BYTES = 0x7F00_0000
@@ -92,19 +95,7 @@ def read_recording(
     InputError
         When it is no recording, empty, not finite, or beyond the limits.
     """
-    values, encoding, steps, source_hz = decode(path, data)
-    count = values.shape[1]
-    if channel is not None and not 1 <= channel <= count:
-        raise InputError(
-            f"--channel must be 1 to {count}, the channels of {str(path)!r}, and is {channel}"
-        )
-    if count > 1 and channel is None:
-        mono = values.mean(axis=1)
-        steps.append("mixed to mono")
-    else:
-        mono = values[:, (channel or 1) - 1]
-        if count > 1:
-            steps.append(f"channel {channel} of {count}")
+    mono, encoding, steps, source_hz = decode(path, data, channel)
     rounded = encoding not in NARROW
     if source_hz != rate_hz:
         mono = resample(mono, source_hz, rate_hz)
@@ -123,19 +114,21 @@ def read_recording(
     return Recording(path.name, samples, rate_hz, tuple(steps))
 
 
-def decode(path: Path, data: bytes) -> tuple[NDArray[np.float64], str, list[str], int]:
-    """Real values of a file, ``(n, channels)``, its encoding, what it is, and its rate in Hz."""
+def decode(
+    path: Path, data: bytes, channel: int | None
+) -> tuple[NDArray[np.float64], str, list[str], int]:
+    """Real values of a file, ``(n,)``, its encoding, what was done, and its rate in Hz."""
     import soundfile  # noqa: PLC0415  (slow to import)
 
     if not data:
         raise InputError(f"recording {str(path)!r} is an empty file")
     try:
         with soundfile.SoundFile(BytesIO(data)) as file:
-            check_kind(path, file)
-            values = np.asarray(file.read(dtype="float64", always_2d=True), np.float64)
+            check_kind(path, file, channel)
+            mono = read_mono(path, file, channel)
             encoding = ENCODINGS.get(file.subtype or "", file.subtype or "unknown encoding")
             rate_hz, log = file.samplerate, file.extra_info
-            declared = file.frames
+            declared, count = file.frames, file.channels
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"recording {str(path)!r} is no readable WAV or FLAC file: "
@@ -145,27 +138,36 @@ def decode(path: Path, data: bytes) -> tuple[NDArray[np.float64], str, list[str]
         if isinstance(error, InputError):
             raise
         raise InputError(f"recording {str(path)!r} cannot be read: {first_line(error)}") from None
-    if not len(values):
+    if not len(mono):
         raise InputError(f"recording {str(path)!r} is empty: it has no samples")
-    if not np.isfinite(values).all():
-        bad = ~np.isfinite(values)
-        what = "NaN" if np.isnan(values).any() else "infinite"
-        raise InputError(
-            f"recording {str(path)!r} must be finite, and {np.count_nonzero(bad):,} of "
-            f"{values.size:,} samples are {what}, the first at {np.argwhere(bad)[0][0] / rate_hz:g}"
-            " s"
-        )
-    count = values.shape[1]
     said = f"{khz(rate_hz)} {CHANNELS.get(count, f'{count} channels')}, {encoding}"
-    steps = [f"{said}, {len(values) / rate_hz:.6g} s"]
+    steps = [f"{said}, {len(mono) / rate_hz:.6g} s"]
     if missing := missing_bytes(log):
         steps.append(f"cut off: {missing:,} bytes that its header promises are not there")
-    if len(values) < declared:
-        steps.append(f"cut off: {declared - len(values):,} samples are not there")
-    return values, encoding, steps, rate_hz
+    if len(mono) < declared:
+        steps.append(f"cut off: {declared - len(mono):,} samples are not there")
+    if count > 1:
+        steps.append("mixed to mono" if channel is None else f"channel {channel} of {count}")
+    return mono, encoding, steps, rate_hz
 
 
-def check_kind(path: Path, file: Any) -> None:
+def read_mono(path: Path, file: Any, channel: int | None) -> NDArray[np.float64]:
+    """The mean of all channels, or one of them, ``(n,)``; a block at a time, to save memory."""
+    blocks, start = [np.zeros(0)], 0
+    while len(values := np.asarray(file.read(BLOCK_SAMPLES, "float64", always_2d=True))):
+        bad = ~np.isfinite(values)
+        if bad.any():
+            at = (start + int(np.argmax(bad.any(axis=1)))) / file.samplerate
+            what = "NaN" if np.isnan(values[bad]).any() else "infinite"
+            raise InputError(
+                f"recording {str(path)!r} must be finite, and a sample at {at:g} s is {what}"
+            )
+        blocks.append(values.mean(axis=1) if channel is None else values[:, channel - 1].copy())
+        start += len(values)
+    return np.concatenate(blocks)
+
+
+def check_kind(path: Path, file: Any, channel: int | None) -> None:
     """Refuse what is not read, before its samples are decoded."""
     if file.format not in FORMATS:
         raise InputError(
@@ -180,6 +182,16 @@ def check_kind(path: Path, file: Any) -> None:
         raise InputError(
             f"recording {str(path)!r} lasts {file.frames / file.samplerate:,.0f} s, and must be at "
             f"most {LONGEST_S:,} s long: cut it first"
+        )
+    if file.frames > MOST_SAMPLES:
+        raise InputError(
+            f"recording {str(path)!r} has {file.frames:,} samples a channel, and must have at most "
+            f"{MOST_SAMPLES:,}: cut it first"
+        )
+    if channel is not None and not 1 <= channel <= file.channels:
+        raise InputError(
+            f"--channel must be 1 to {file.channels}, the channels of {str(path)!r}, and is "
+            f"{channel}"
         )
 
 
