@@ -10,6 +10,7 @@ import soundfile
 
 from mmsp.audio import targets
 from mmsp.audio.frontends import parse_frontend
+from mmsp.audio.recording import Recording
 from mmsp.audio.targets import compute_features, frame_samples
 from mmsp.audio.windows import AudioOptions, hear, window_frames
 from mmsp.description import Port
@@ -136,6 +137,18 @@ def test_shorter_than_a_frame(rng):
     heard = compute_features(recording, KWS)
     np.testing.assert_array_equal(heard.values, features(KWS, np.pad(pcm, (0, 180))))
     assert heard.notes == ("300 samples are less than one frame of 480: 180 zeros appended",)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_long_recordings_in_pieces(rng, monkeypatch, name):
+    """Frames that lie across two pieces, the largest sample, and a state are those of the whole."""
+    frontend, pcm = PRESETS[name], sound(rng, 20_000)
+    pcm[17_000] = 32_000
+    recording = Recording("take.wav", pcm, 16_000)
+    expected = features(frontend, pcm)
+    for piece in (700, 4_096, 19_999, 20_000):
+        monkeypatch.setattr(targets, "PIECE_SAMPLES", piece)
+        np.testing.assert_array_equal(compute_features(recording, frontend).values, expected)
 
 
 def test_quantised_to_the_input(rng):

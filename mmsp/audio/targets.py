@@ -13,6 +13,10 @@ from models.audio.frontend import FrontEnd
 __all__ = ["TARGETS", "Features", "compute_features", "frame_samples", "target_for_run"]
 
 
+PIECE_SAMPLES = 1 << 18
+"""Of a long recording; a frame needs twenty kilobytes while it is computed."""
+
+
 def simulated(frontend: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.int8]:
     """Features by the simulated hardware, which is built when it is new."""
     from mmsp.audio.rtl import rtl_features  # noqa: PLC0415  (a hardware description takes time)
@@ -20,9 +24,20 @@ def simulated(frontend: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.int8
     return rtl_features(frontend, samples)
 
 
+def modelled(frontend: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.int8]:
+    """Features by the golden models, a piece at a time: an hour at once would fill a computer."""
+    if len(samples) <= PIECE_SAMPLES:
+        return pipeline.features(frontend, samples)
+    whole_peak = max(1, int(samples.max())) if frontend.normalisation == "peak" else None
+    stream = pipeline.FeatureStream(frontend, whole_peak)
+    cuts = range(PIECE_SAMPLES, len(samples), PIECE_SAMPLES)
+    pieces = [stream.push(piece) for piece in np.split(samples, cuts)]
+    return np.concatenate([*pieces, stream.finish()])
+
+
 TARGETS: dict[str, Callable[[FrontEnd, NDArray[np.int16]], NDArray[np.int8]]] = {
     "rtl": simulated,
-    "golden": pipeline.features,
+    "golden": modelled,
 }
 """What computes features ``(frames, values)`` of one whole recording, by the name of the target."""
 
