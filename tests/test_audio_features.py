@@ -112,8 +112,10 @@ OTHERS = {
         "scale": 0.15,
         "zero_point": 100,
     },
-    "centred, bounds": {
+    "centred, pre-emphasis, bounds": {
         "centred": True,
+        "step": 160,
+        "pre_emphasis": 3,
         "offset": 3.0,
         "gain": 0.5,
         "clip_low": -4.0,
