@@ -12,6 +12,8 @@ from amaranth.lib.wiring import Component
 from numpy.typing import ArrayLike, NDArray
 
 from hdl.audio.config import AudioConfig
+from hdl.audio.framer import CLIP_BITS
+from mmsp.errors import InputError
 from mmsp.simulator.build import cached_library
 from mmsp.simulator.results import SimulationError
 from models.audio.frontend import FrontEnd
@@ -28,6 +30,7 @@ SAMPLE_CYCLES = 64
 """Of the microphone's clock, 1.024 MHz at 16 kHz."""
 
 STALL_STEPS = 256
+LONGEST_CLIP = (1 << CLIP_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Counters:
     """What a recording took; mirrors ``struct Counters`` of the harness.
 
     ``cycles`` from the first sample to the last feature, ``busy`` of these with a frame in
-    progress, ``longest`` of the frames, how many ``frames``, and samples ``late``: not taken when
-    the next one was due.
+    progress, ``longest`` of the frames, how many ``frames``, samples ``late`` (not taken when the
+    next one was due), frames announced as ``ready``, and cycles of ``overrun``, with the ring full.
     """
 
     cycles: int
@@ -44,6 +47,8 @@ class Counters:
     longest: int
     frames: int
     late: int
+    ready: int
+    overrun: int
 
 
 class CCounters(ctypes.Structure):
@@ -122,6 +127,8 @@ class FrontEndModel:
 
         Raises
         ------
+        InputError
+            If the hardware is too small for the front end.
         SimulationError
             If an assertion in the design fails, or it does not come to an end.
         """
@@ -131,19 +138,35 @@ class FrontEndModel:
         margin = frontend.fft // 2 if frontend.centred else 0
         return self.run(np.pad(samples, (0, margin)), stall=stall, seed=seed)
 
-    def stream(self, frontend: FrontEnd, pcm: ArrayLike) -> NDArray[np.int8]:
+    def stream(
+        self,
+        frontend: FrontEnd,
+        pcm: ArrayLike,
+        *,
+        pace: int = SAMPLE_CYCLES,
+        stall: float = 0.0,
+        seed: int = 1,
+    ) -> NDArray[np.int8]:
         """Features of continuous audio, as `models.audio.pipeline.FeatureStream.push` has them.
 
-        A sample comes every `SAMPLE_CYCLES` cycles, whether it is taken or not; `counters` says how
-        many were late.  Parameters, result and errors as `features`.
+        A sample is due every ``pace`` cycles, or as soon as the last one is taken if that is 0.  A
+        late one waits here, and `counters` says how many did.  The rest is as in `features`.
         """
         samples = checked_samples(pcm)
         self.prepare(frontend, 0)
-        return self.run(samples, pace=SAMPLE_CYCLES)
+        return self.run(samples, pace=pace, stall=stall, seed=seed)
+
+    def abandon(self, frontend: FrontEnd, pcm: ArrayLike, cycles: int) -> None:
+        """Begin with a recording, and leave it after so many cycles, whatever is in progress."""
+        samples = np.ascontiguousarray(checked_samples(pcm), np.int16)
+        self.prepare(frontend, 0)
+        self.call("run", samples.ctypes.data, samples.size, 0, cycles, 0, 1)
 
     def prepare(self, frontend: FrontEnd, peak: int) -> None:
         """Write constants and tables; the next sample is a recording's first."""
+        self.check_size(frontend)
         self.frontend = frontend
+        self.call("restart")  # nothing is in progress while they change
         size = self.library.harness_constant_bytes(self.handle)
         constants = constants_of(frontend, self.config, peak).to_bytes(size, "little")
         self.call("constants", constants)
@@ -158,7 +181,7 @@ class FrontEndModel:
         assert self.frontend is not None
         data = np.ascontiguousarray(samples, np.int16)
         chance = round(stall * STALL_STEPS)
-        self.call("run", data.ctypes.data, data.size, pace, chance, seed)
+        self.call("run", data.ctypes.data, data.size, pace, 0, chance, seed)
         count = self.library.harness_feature_count(self.handle)
         found = array_at(self.library.harness_features(self.handle), count, np.int8)
         end_count = self.library.harness_end_count(self.handle)
@@ -168,6 +191,21 @@ class FrontEndModel:
         if count % values or not np.array_equal(ends, whole):
             raise SimulationError(f"frames do not end every {values} features")
         return found.reshape(-1, values)
+
+    def check_size(self, frontend: FrontEnd) -> None:
+        """Raise `InputError` unless the hardware is large enough."""
+        config = self.config
+        for field, low, high in (
+            ("fft", config.smallest_fft_points, config.fft_points),
+            ("bands", 1, config.bands),
+            ("coefficients", 0, config.coefficients),
+            ("clip", 1, LONGEST_CLIP),
+        ):
+            if not low <= getattr(frontend, field) <= high:
+                raise InputError(
+                    f"{field} of the front end {frontend.name} must be {low} to {high} on this "
+                    f"hardware, not {getattr(frontend, field)}"
+                )
 
     @property
     def counters(self) -> Counters:
@@ -201,6 +239,7 @@ def simulator(config: AudioConfig, design: Callable[[], Component] | None) -> Pa
     return cached_library(
         design or (lambda: front_end(config)),
         name="the audio front end",
+        module="hdl.audio.frontend",
         identity=None if design else f"audio front end {config!r}",
         harness=HARNESS,
     )
@@ -229,7 +268,7 @@ def load(path: Path) -> ctypes.CDLL:
         ("cosines", status, table),
         ("gains", status, table),
         ("restart", status, [handle]),
-        ("run", status, [handle, address, size, long, word, long]),
+        ("run", status, [handle, address, size, long, long, word, long]),
         ("features", ctypes.POINTER(ctypes.c_int8), [handle]),
         ("feature_count", size, [handle]),
         ("ends", ctypes.POINTER(ctypes.c_uint64), [handle]),

