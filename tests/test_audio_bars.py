@@ -1,4 +1,4 @@
-"""Networks hear the same through the golden features as through the public float ones."""
+"""Networks hear the same through our features, of models and hardware, as through public ones."""
 
 import json
 
@@ -7,13 +7,14 @@ import pytest
 import soundfile
 from published import DATA, DATA_REASON
 
+from mmsp.audio.recording import read_recording
+from mmsp.audio.targets import compute_features
 from mmsp.audio.windows import AudioOptions, hear
 from mmsp.cli import main
 from mmsp.golden import run_golden
 from mmsp.loading import Model, load_model
 from mmsp.ports import graph_ports
 from models.audio.frontend import PRESETS
-from models.audio.pipeline import features
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=DATA_REASON)
 
@@ -24,6 +25,9 @@ KWS_LABELS = [
 ]  # fmt: skip
 KNOWN = {"yes": "Yes", "down": "Down", "silence": "Silence", "no": "Go"}
 """The last is the network's own error."""
+
+
+targets = pytest.mark.parametrize("target", ["golden", pytest.param("rtl", marks=pytest.mark.sim)])
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +54,14 @@ def classify(model, values):
     return int(np.argmax(scores))
 
 
-def read(tmp_path, pcm, model, frontend=None):
-    """Through a file, as ``mmsp run --input`` does it."""
+def read(tmp_path, pcm, model, target):
+    """Through a file, as ``mmsp run --input`` does it; hardware is compared with the models."""
     assert model.graph is not None
     path = tmp_path / "take.wav"
     soundfile.write(path, pcm, 16_000, subtype="PCM_16")
     (port,) = graph_ports(model.graph)[0]
-    values, _, _ = hear(path, path.read_bytes(), port, AudioOptions(frontend=frontend))
+    values, heard, _ = hear(path, path.read_bytes(), port, AudioOptions(target=target))
+    assert heard.target == target
     return values, port
 
 
@@ -69,8 +74,9 @@ def check_bar(found, expected):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_keyword_spotting_from_a_file(tmp_path, published, kws, name):
-    values, port = read(tmp_path, published[f"pcm_{name}"], kws)
+@targets
+def test_keyword_spotting_from_a_file(tmp_path, published, kws, target, name):
+    values, port = read(tmp_path, published[f"pcm_{name}"], kws, target)
     expected = port.quantize(published[f"mlperf_kws_mfcc_{name}"]).reshape(values.shape)
     check_bar(values, expected)
     label = KWS_LABELS[classify(kws, values)]
@@ -79,20 +85,24 @@ def test_keyword_spotting_from_a_file(tmp_path, published, kws, name):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_micro_speech_from_a_file(tmp_path, published, micro_speech, name):
-    values, _ = read(tmp_path, published[f"pcm_{name}"], micro_speech)
+@targets
+def test_micro_speech_from_a_file(tmp_path, published, micro_speech, target, name):
+    values, _ = read(tmp_path, published[f"pcm_{name}"], micro_speech, target)
     expected = published[f"tflm_micro_int8_{name}"]
     np.testing.assert_array_equal(values.reshape(49, 40), expected)
     assert classify(micro_speech, values) == classify(micro_speech, expected)
 
 
-def test_ten_seconds():
+@targets
+def test_ten_seconds(target):
     """The left channel, in the units of the wake-word network's input."""
     preset = PRESETS["mlperf_sww"]
     with np.load(DATA / "frontend-golden" / "sww_10s.npz") as archive:
         real = archive["lfbe"]
-    pcm, _ = soundfile.read(TINY / "inputs" / "sww_short_wav_easy10s.wav", dtype="int16")
-    found = features(preset, pcm[:, 0])
+    path = TINY / "inputs" / "sww_short_wav_easy10s.wav"
+    heard = compute_features(read_recording(path, path.read_bytes(), channel=1), preset, target)
+    found = heard.values
+    assert not heard.mismatches
     # Half away from zero; these are not below zero.
     expected = np.clip(np.floor(real / preset.scale + 0.5) + preset.zero_point, -128, 127)
     check_bar(found, expected)
