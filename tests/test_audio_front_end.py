@@ -21,8 +21,10 @@ from published import DATA, needs_data
 from hdl.audio.config import AudioConfig
 from hdl.audio.frontend import FrontEnd
 from mmsp.audio.rtl import SAMPLE_CYCLES, FrontEndModel, rtl_features
+from mmsp.errors import InputError
 from mmsp.simulator import SimulationError
-from models.audio.frontend import PRESETS
+from models.audio.frontend import CHOICES, PRESETS
+from models.audio.frontend import FrontEnd as Description
 from models.audio.pipeline import FeatureStream, features
 
 PAGE = Path(__file__).parents[1] / "docs" / "audio-front-end.md"
@@ -38,6 +40,13 @@ presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys()
 @pytest.fixture(scope="module")
 def model():
     with FrontEndModel() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """For 30 ms and 40 bands."""
+    with FrontEndModel(AudioConfig(fft_points=512, bands=40, coefficients=10)) as opened:
         yield opened
 
 
@@ -69,7 +78,7 @@ def test_equals_the_model(model, preset):
         found = model.features(preset, pcm, stall=0.3 * (index % 2), seed=SEED + index)
         expected = features(preset, pcm)
         np.testing.assert_array_equal(found, expected, f"{preset.name}, {name}")
-        assert model.counters.frames == len(expected) > 0
+        assert model.counters.frames == model.counters.ready == len(expected) > 0
         distinct.update(found.reshape(-1).tolist())
         if index % 2 == 0:
             longest = max(longest, model.counters.longest)
@@ -91,7 +100,7 @@ def test_continuous_audio(model, preset):
     found = model.stream(preset, pcm)
     np.testing.assert_array_equal(found, FeatureStream(preset).push(pcm))
     assert len(found) >= 3
-    assert model.counters.late == 0
+    assert model.counters.late == model.counters.overrun == 0
     # The last frame begins with the last of its samples, and nobody waits for another.
     assert model.counters.cycles < pcm.size * SAMPLE_CYCLES + model.counters.longest + 64
 
@@ -105,6 +114,7 @@ def test_samples_that_come_too_fast_are_counted(model):
     np.testing.assert_array_equal(found, features(hasty, pcm))  # here they wait
     assert model.counters.longest > 80 * SAMPLE_CYCLES
     assert model.counters.late > 100
+    assert model.counters.overrun > SAMPLE_CYCLES * 100
 
 
 @pytest.mark.sim
@@ -116,6 +126,110 @@ def test_a_recording_leaves_nothing_behind(model):
             pcm = sounds[sound][: 700 if sound == "lowest" else PIECE]
             found = model.features(PRESETS[name], pcm)
             np.testing.assert_array_equal(found, features(PRESETS[name], pcm))
+
+
+@pytest.mark.sim
+def test_a_recording_can_be_abandoned_in_any_cycle(model):
+    """What is in progress, in whatever block, does not reach the next recording."""
+    rng = np.random.default_rng(SEED)
+    sound = pieces()["noise"]
+    for name in ("mlperf_kws", "tflm_micro", "mlperf_ad"):
+        preset, short = PRESETS[name], sound[: PRESETS[name].frame + 40]
+        expected = FeatureStream(preset).push(short)
+        seen = set()
+        for cycles in rng.integers(1, 2 * SAMPLE_CYCLES * 160, 12).tolist():
+            model.abandon(preset, sound, cycles)
+            seen.add((model.counters.frames, model.counters.ready))
+            np.testing.assert_array_equal(model.stream(preset, short, pace=0), expected)
+        assert len(seen) >= 3, f"{name}: frames are left in too few states"
+
+
+def random_front_end(rng, tail):
+    """Anything that a description may say; None if it says what cannot be."""
+    fft = int(rng.choice([256, 512, 1024]))
+    frame = int(rng.integers(fft // 4, fft + 1))
+    bands = int(rng.integers(20, 129))
+    fields = {
+        "name": "random", "tail": tail, "fft": fft, "frame": frame,
+        "step": int(rng.integers(max(1, frame // 6), frame + 1)), "bands": bands,
+        "low_hz": float(rng.uniform(0, 500)), "high_hz": float(rng.uniform(3000, 8000)),
+        "scale": 0.1, "zero_point": int(rng.integers(-128, 128)),
+        "arithmetic": "kiss" if tail == "tflm" else "block_floating", "spectrum": "power",
+    }  # fmt: skip
+    if tail == "log":
+        fields |= {
+            "window": str(rng.choice(CHOICES["window"])),
+            "pre_emphasis": int(rng.integers(0, 9)), "centred": bool(rng.integers(2)),
+            "normalisation": str(rng.choice(CHOICES["normalisation"])),
+            "clip": int(rng.integers(1152, 3000)),
+            "spectrum": str(rng.choice(CHOICES["spectrum"])),
+            "spectrum_gain": float(2.0 ** rng.uniform(-12, 3)),
+            "mel_scale": str(rng.choice(CHOICES["mel_scale"])),
+            "mel_norm": str(rng.choice(CHOICES["mel_norm"])),
+            "floor": float(10.0 ** rng.uniform(-20, 0)),
+            "floor_mode": str(rng.choice(CHOICES["floor_mode"])),
+            "logarithm": str(rng.choice(CHOICES["logarithm"])),
+            "gain": float(2.0 ** rng.uniform(-3, 3)), "offset": float(rng.uniform(-5, 5)),
+            "coefficients": int(rng.integers(0, bands + 1) * rng.integers(2)),
+            "dct_norm": str(rng.choice(CHOICES["dct_norm"])),
+            "scale": float(2.0 ** rng.uniform(-3, 2)),
+        }  # fmt: skip
+    try:
+        frontend = Description(**fields)
+        features(frontend, np.zeros(frame, np.int16))  # every filter has its bins
+    except ValueError:
+        return None
+    return frontend
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("tail", "count"), [("log", 24), ("tflm", 6)])
+def test_random_front_ends(model, tail, count):
+    """Any description, as continuous audio and as a whole recording, with and without stalls."""
+    rng = np.random.default_rng(SEED)
+    print(f"seed {SEED}")
+    drawn = {field: Counter() for field in CHOICES if tail == "log" or field == "fft"}
+    distinct = Counter()
+    for index in range(count):
+        while (frontend := random_front_end(rng, tail)) is None:
+            pass
+        for field, counter in drawn.items():
+            counter[getattr(frontend, field)] += 1
+        size = int(rng.integers(frontend.frame, 5 * frontend.frame))
+        loudness = np.repeat(2.0 ** rng.uniform(0, 16, 5), frontend.frame)[:size]
+        pcm = np.clip(rng.normal(size=size) * loudness, -32_768, 32_767).astype(np.int16)
+        stall = 0.2 * (index % 2)
+        found = model.features(frontend, pcm, stall=stall, seed=index)
+        np.testing.assert_array_equal(found, features(frontend, pcm), repr(frontend))
+        distinct.update(found.reshape(-1).tolist())
+        found = model.stream(frontend, pcm, pace=0, stall=stall, seed=index)
+        np.testing.assert_array_equal(found, FeatureStream(frontend).push(pcm), repr(frontend))
+    for field, counter in drawn.items():
+        wanted = 1 if field in ("arithmetic", "tail") else len(CHOICES[field])
+        assert len(counter) == wanted, f"{field}: only {counter}"
+    assert len(distinct) > 120
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"fft": 1024}, "fft of the front end mlperf_kws must be 256 to 512 on this hardware, not"),
+        ({"bands": 50}, "bands of the front end mlperf_kws must be 1 to 40 on this hardware, not "),
+        ({"coefficients": 11}, "coefficients of the front end mlperf_kws must be 0 to 10 on this "),
+    ],
+)
+def test_hardware_that_is_too_small(small_model, fields, sentence):
+    with pytest.raises(InputError, match=sentence):
+        small_model.features(replace(PRESETS["mlperf_kws"], **fields), np.zeros(9, np.int16))
+
+
+@pytest.mark.sim
+def test_hardware_that_is_just_large_enough(small_model):
+    for name in ("mlperf_kws", "tflm_micro"):
+        for sound, pcm in pieces().items():
+            found = small_model.features(PRESETS[name], pcm)
+            np.testing.assert_array_equal(found, features(PRESETS[name], pcm), f"{name}, {sound}")
 
 
 @pytest.mark.sim
@@ -159,7 +273,7 @@ def test_multipliers_and_memory_are_the_documented(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     design = json.loads((tmp_path / "stat.json").read_text())["design"]
     stated = documented()
-    assert design["num_cells_by_type"]["$mul"] == stated["multipliers"] == 4
+    assert design["num_cells_by_type"]["$mul"] == stated["multipliers of 25 x 18 bits"] == 4
     assert design["num_memory_bits"] == stated["memory bits"]
 
 

@@ -56,8 +56,8 @@ class FrontEnd(wiring.Component):
     constants : In(FrontEndConstants(config))
         May change, like the tables, while ``restart`` and ``idle``.
     restart : In(1)
-        A new recording begins: forget samples, peak and noise, once ``idle``.  At least a cycle,
-        before the first recording as well.
+        A new recording begins: forget samples, peak and noise.  To be held until ``idle``, as a
+        frame in progress is completed; before the first recording as well.
     window : In(TablePort(config.fft_points, unsigned(17)))
     weights : In(TablePort(config.fft_points // 2 + 1, mel_row(config)))
     cosines : In(TablePort(config.bands + 1, signed(18)))
@@ -68,6 +68,10 @@ class FrontEnd(wiring.Component):
         cycles does not see.
     o : Out(stream.Signature(FEATURE))
         Features.
+    ready : Out(1)
+        A frame's last feature leaves in this cycle.
+    overrun : Out(1)
+        A sample has to wait because the ring is full; one that cannot will be lost.
     idle : Out(1)
         No frame is in progress.
     """
@@ -84,6 +88,8 @@ class FrontEnd(wiring.Component):
                 "gains": In(TablePort(OCTAVES, PARABOLA)),
                 "i": In(stream.Signature(signed(16))),
                 "o": Out(stream.Signature(FEATURE)),
+                "ready": Out(1),
+                "overrun": Out(1),
                 "idle": Out(1),
             }
         )
@@ -108,6 +114,8 @@ class FrontEnd(wiring.Component):
 
         tflm = constants.features.tflm
         m.d.comb += [
+            self.ready.eq(self.o.valid & self.o.ready & self.o.p.last),
+            self.overrun.eq(self.i.valid & ~self.i.ready & ~self.restart),
             framer.constants.eq(constants.frames),
             framer.restart.eq(self.restart),
             features.constants.eq(constants.features),

@@ -21,7 +21,7 @@ namespace {
 
 enum Status : int { OK = 0, STOPPED = 1 };
 
-constexpr int settled_cycles = 16;      // without work after the last sample: nothing more comes
+constexpr int settled_cycles = 16;        // without work after the last sample: nothing more comes
 constexpr int patience_cycles = 200'000;  // without a transfer: nothing ever comes
 constexpr size_t row_bytes = 16;          // of a table, as it is handed over
 
@@ -33,7 +33,9 @@ struct Counters {
     uint64_t busy;     // of these, with a frame in progress
     uint64_t longest;  // of the frames
     uint64_t frames;
-    uint64_t late;  // samples whose successor was due before they were taken
+    uint64_t late;     // samples whose successor was due before they were taken
+    uint64_t ready;    // frames whose features were announced
+    uint64_t overrun;  // cycles in which a sample found the ring full
 };
 
 class Harness {
@@ -74,24 +76,36 @@ public:
         enable = 0;
     }
 
-    // A new recording begins.
+    // A new recording begins; what is left of the last one is dropped.
     void restart() {
         top->restart = 1;
-        for (int i = 0; i < 2; ++i) tick();
+        top->MEMBER(i, valid) = 0;
+        top->MEMBER(o, ready) = 1;
+        tick();
+        for (int waited = 0; !top->idle; ++waited) {
+            if (waited > patience_cycles) throw std::runtime_error("the front end stays busy");
+            tick();
+            if (context.gotFinish()) return;
+        }
+        tick();
         top->restart = 0;
+        top->MEMBER(o, ready) = 0;
         features.clear();
         ends.clear();
         counters = {};
     }
 
     // Feed samples, one every `pace` cycles, or as soon as they are taken; collect the features
-    // until all frames are through.  Either side stalls with a chance of `stall` in 256.
-    void run(const int16_t* samples, size_t count, uint64_t pace, uint32_t stall, uint64_t seed) {
+    // until all frames are through, or for `limit` cycles.  Either side stalls with a chance of
+    // `stall` in 256.
+    void run(const int16_t* samples, size_t count, uint64_t pace, uint64_t limit, uint32_t stall,
+             uint64_t seed) {
         random = seed | 1;
         uint64_t frame_cycles = 0;
         size_t next = 0;  // sample, due in cycle `next * pace`
         int quiet = 0, waited = 0;
         for (uint64_t cycle = 0; next < count || quiet < settled_cycles; ++cycle) {
+            if (limit && cycle == limit) break;
             // An offer stays until it is taken.
             if (!top->MEMBER(i, valid) && next < count && cycle >= next * pace && !coin(stall)) {
                 top->MEMBER(i, valid) = 1;
@@ -107,6 +121,8 @@ public:
                 counters.cycles = cycle + 1;
                 if (feature >> 8 & 1) ends.push_back(features.size());
             }
+            counters.ready += top->ready;
+            counters.overrun += top->overrun;
             if (top->idle) {
                 counters.frames += frame_cycles != 0;
                 frame_cycles = 0;
@@ -221,8 +237,8 @@ int harness_restart(Harness* harness) {
 }
 
 int harness_run(Harness* harness, const int16_t* samples, size_t count, uint64_t pace,
-                uint32_t stall, uint64_t seed) {
-    return guarded(harness, [&] { harness->run(samples, count, pace, stall, seed); });
+                uint64_t limit, uint32_t stall, uint64_t seed) {
+    return guarded(harness, [&] { harness->run(samples, count, pace, limit, stall, seed); });
 }
 
 const int8_t* harness_features(Harness* harness) { return harness->features.data(); }

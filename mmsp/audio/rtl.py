@@ -12,7 +12,6 @@ from amaranth.lib.wiring import Component
 from numpy.typing import ArrayLike, NDArray
 
 from hdl.audio.config import AudioConfig
-from hdl.audio.framer import CLIP_BITS
 from mmsp.errors import InputError
 from mmsp.simulator.build import cached_library
 from mmsp.simulator.results import SimulationError
@@ -30,7 +29,6 @@ SAMPLE_CYCLES = 64
 """Of the microphone's clock, 1.024 MHz at 16 kHz."""
 
 STALL_STEPS = 256
-LONGEST_CLIP = (1 << CLIP_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -199,7 +197,6 @@ class FrontEndModel:
             ("fft", config.smallest_fft_points, config.fft_points),
             ("bands", 1, config.bands),
             ("coefficients", 0, config.coefficients),
-            ("clip", 1, LONGEST_CLIP),
         ):
             if not low <= getattr(frontend, field) <= high:
                 raise InputError(
