@@ -15,8 +15,8 @@ CYCLES_PER_SAMPLE = 64
 """Of the audio clock, at 16 kHz."""
 LONGEST_SAMPLE = 6
 """Cycles from one transfer to the next that the detector needs, but for the end of a frame."""
-ROUNDS = 5
-MIN_WAKES, MIN_SILENT_FRAMES = 3, 20
+ROUNDS = 3
+MIN_WAKES, MIN_SILENT_FRAMES = 5, 40
 """Random registers, and what they must have caused."""
 
 
