@@ -116,6 +116,7 @@ OTHERS = {
         "centred": True,
         "step": 160,
         "pre_emphasis": 3,
+        "window": "hamming",
         "offset": 3.0,
         "gain": 0.5,
         "clip_low": -4.0,

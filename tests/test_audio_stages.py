@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+
 """Each stage of the audio front end against its definition, and what a description refuses."""
 
 import math
@@ -7,6 +9,11 @@ import numpy as np
 import pytest
 from audio_reference import dct_rows, mel_matrix, window_of
 
+from hdl.audio.config import AudioConfig
+from hdl.audio.dct import Dct
+from hdl.audio.framer import Framer
+from hdl.audio.levels import Levels
+from hdl.audio.spectrum import Spectrum
 from models.audio.dct import dct_matrix
 from models.audio.frames import emphasise, windowed_frames
 from models.audio.frontend import PRESETS
@@ -23,6 +30,7 @@ from models.audio.tables import (
     tail_table,
     window_table,
 )
+from verif.formal import prove
 
 SEED = 20_261_123
 LOG_PRESETS = [preset for preset in PRESETS.values() if preset.tail == "log"]
@@ -198,3 +206,16 @@ def test_descriptions_refuse_what_the_hardware_cannot_do(field):
 def test_bounds_are_in_order():
     with pytest.raises(ValueError, match=r"clip_high .* must be above clip_low = 2, not 1\.0"):
         replace(PRESETS["mlperf_kws"], clip_low=2.0, clip_high=1.0)
+
+
+TINY = AudioConfig(fft_points=16, smallest_fft_points=16, bands=4, coefficients=4)
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize(
+    "block",
+    [Spectrum, lambda: Levels(TINY), lambda: Dct(TINY), lambda: Framer(TINY)],
+    ids=["spectrum", "levels", "dct", "framer"],
+)
+def test_control_keeps_its_order(block, request):
+    prove(block(), name=f"audio_{request.node.callspec.id}", max_steps=6)

@@ -1,6 +1,6 @@
 """DCT-II of a frame's levels by a quarter-wave table, or each level times a factor."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -103,7 +103,7 @@ class Dct(wiring.Component):
             m.d.comb += [port.a[0].eq(level_read.data), port.b[0].eq(factor)]
             m.d.sync += total.eq(total + Mux(negate, -port.product[0], port.product[0]))
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("STORE"):
                 m.d.comb += [
                     self.i.ready.eq(1),
@@ -137,4 +137,9 @@ class Dct(wiring.Component):
                     m.next = "SUM"
                     with m.If(row + 1 == Mux(transform, self.coefficients, self.bands)):
                         m.next = "STORE"
+        summing = fsm.ongoing("SUM") | fsm.ongoing("LAST")
+        m.d.sync += [
+            Assert(~ready | summing, "a product too many"),
+            Assert(~(port.enable & level_write.en), "levels change under the sum"),
+        ]
         return m

@@ -1,6 +1,6 @@
 """Samples to windowed frames: ring memory, pre-emphasis, window, automatic scale."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -303,4 +303,9 @@ class Framer(wiring.Component):
                     m.d.comb += frame_done.eq(1)
                     m.next = "WAIT"
         m.d.comb += self.busy.eq(~fsm.ongoing("WAIT"))
+        m.d.sync += [
+            Assert(~(o_valid & ~self.busy), "a word between frames"),
+            Assert(~(o_valid & measuring), "a word without its scale"),
+            Assert(~(fsm.ongoing("LAST") & measuring), "a frame that was measured and not given"),
+        ]
         return m

@@ -1,6 +1,6 @@
 """From sums of mel weights to levels: floor, logarithm, exponents, peak."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,7 +99,7 @@ class Levels(wiring.Component):
         below = nothing | (level < low)
         m.d.comb += self.o.payload.eq(Mux(below, low, Mux(level > high, high, level)))
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("FRAME"):
                 m.d.comb += self.frame.ready.eq(1)
                 m.d.sync += [
@@ -158,4 +158,6 @@ class Levels(wiring.Component):
                     m.next = "TAKE"
                     with m.If(band == self.bands):
                         m.next = "FRAME"
+        expecting = fsm.ongoing("PEAK_LEVEL") | fsm.ongoing("GIVE")
+        m.d.sync += Assert(log2.i.ready == ~expecting, "a logarithm that nobody waits for")
         return m

@@ -1,6 +1,6 @@
 """Power or magnitude of the FFT's bins."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,7 +81,7 @@ class Spectrum(wiring.Component):
             ]
             rest, found = rest_next, found_next
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += [self.i.ready.eq(1), port.enable.eq(self.i.valid)]
                 m.d.sync += [
@@ -108,4 +108,8 @@ class Spectrum(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(value)]
                 with m.If(self.o.ready):
                     m.next = "TAKE"
+        m.d.sync += [
+            Assert(~fsm.ongoing("ROOT") | (steps != 0), "a root of no digits"),
+            Assert(~(port.enable & self.o.valid), "this block and its successor both multiply"),
+        ]
         return m
