@@ -89,8 +89,8 @@ class FrontEnd:
     normalisation : str
         ``full_scale`` divides samples by 32768, ``peak`` by the largest sample of the recording.
     clip : int
-        Samples of what the network sees at once, at least 1152.  Streaming, ``peak`` is that of the previous
-        so many samples.
+        Samples of what the network sees at once, at least 1152.  Streaming, ``peak`` is that of the
+        previous so many samples.
     arithmetic : str
         Of the FFT: ``block_floating``, or ``kiss`` (int16, kissfft's), which ``tail = "tflm"`` has.
     spectrum : str
