@@ -2,14 +2,23 @@
 
 """The voice-activity detector: on speech, on noise, on words in noise; hardware equals model."""
 
+from collections import Counter
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
+from amaranth.hdl import Const, Module
+from amaranth.sim import Simulator
 
+from hdl.audio.vad import TOTAL_BITS
 from hdl.audio.vad import VadParameters as Registers
 from hdl.audio.vad import VoiceActivityDetector as Detector
 from models.audio.vad import (
     BANDS,
+    FRACTION_BITS,
     FRAME,
+    SETTLING_FRAMES,
+    SPREAD,
     BandTracker,
     VadParameters,
     VoiceActivityDetector,
@@ -20,7 +29,7 @@ from tests import vad_scores
 from tests.published import needs_data
 from verif.formal import prove
 from verif.sim import simulate, simulation_seed
-from verif.tb_audio_vad import packed, worst_case
+from verif.tb_audio_vad import gentle_parameters, packed, random_parameters, worst_case
 
 DETAIL_BOUND = 2.82
 """Largest detail of the lowest band, of full scale."""
@@ -147,6 +156,72 @@ def test_words_in_noise_wake(snr_db, woken):
 
 def test_hardware_has_the_same_defaults():
     assert Registers.const({}).as_value().value == packed(VadParameters())
+
+
+class TrackerAlone(Detector):
+    """Only floors, peaks and comparisons; the test sets what they are given."""
+
+    def elaborate(self, platform):
+        m = Module()
+        self.track(m, Const(1))
+        return m
+
+
+def test_tracker_matches_model_at_its_thresholds():
+    """Levels right at, below and above the thresholds that the model has at that time."""
+    rng = np.random.default_rng(simulation_seed())
+    met = Counter()
+    dut = TrackerAlone()
+
+    async def testbench(ctx):
+        for draw in [random_parameters, gentle_parameters, gentle_parameters] * 5:
+            parameters = draw(rng)
+            parameters = replace(parameters, margin=parameters.margin % 32, minimum=0)
+            ctx.set(dut.parameters, asdict(parameters))
+            golden = BandTracker(parameters)
+            for frame in range(SETTLING_FRAMES + 100):
+                ctx.set(dut.frames, min(frame, SETTLING_FRAMES))
+                bands = list(zip(golden.floor, golden.peak, SPREAD, strict=True))
+                levels = [level_near(rng, parameters, *band) for band in bands]
+                golden.push(levels)
+                for band, level in enumerate(levels):
+                    floor, peak, spread = bands[band]
+                    above = (level << FRACTION_BITS) - floor
+                    met["margin"] += above == (parameters.margin + spread) << FRACTION_BITS
+                    met["span"] += above > 1 << FRACTION_BITS and above == (peak - floor) >> 1
+                    # The leading one, the mantissa, and what the logarithm cuts off.
+                    mantissa = 16 + level % 16 << TOTAL_BITS - 5
+                    junk = int(rng.integers(0, 1 << TOTAL_BITS - 5))
+                    ctx.set(dut.band, band)
+                    ctx.set(dut.work, mantissa | junk)
+                    ctx.set(dut.exponent, level // 16)
+                    await ctx.tick()
+                    seen = ctx.get(dut.monitor)
+                    assert (seen.band, seen.level) == (band, level)
+                    if frame:  # the first is compared with nothing
+                        assert (seen.floor, seen.peak) == (floor, peak), f"frame {frame}"
+                    assert bool(seen.active) == golden.active[band], f"frame {frame}, band {band}"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    assert met["margin"] >= 50, met
+    assert met["span"] >= 5, met
+
+
+def level_near(rng, parameters, floor, peak, spread):
+    """A level at a threshold of the band, or anywhere."""
+    margin = parameters.margin + spread << FRACTION_BITS
+    aims = (
+        floor + margin,
+        floor + (peak - floor) // 2,
+        floor,
+        peak,
+        int(rng.integers(0, 367 << 6)),
+    )
+    level = (aims[rng.integers(0, len(aims))] >> FRACTION_BITS) + int(rng.integers(-1, 2))
+    return min(max(level, 0), 367)
 
 
 @pytest.mark.formal

@@ -187,7 +187,7 @@ class VoiceActivityDetector(wiring.Component):
                 m.d.sync += [even[band].eq(sample), details[band].eq(detail)]
         return low, abs(detail)
 
-    def track(self, m: Module, enable: Signal) -> None:
+    def track(self, m: Module, enable: Value) -> None:
         """Compare the normalised sum's level with the band's threshold, and move floor and peak."""
         floors, peaks = (
             Array(Signal(TRACK_BITS, name=f"{name}{b}") for b in range(BANDS))
