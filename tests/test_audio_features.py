@@ -103,8 +103,10 @@ OTHERS = {
         "window": "rectangular",
         "normalisation": "peak",
         "spectrum": "power",
-        "scale": 0.2,
-        "floor": 1e-2,
+        "scale": 0.05,
+        "zero_point": -100,
+        "floor": 1.0,
+        "floor_mode": "add",
     },
     "many bands, some without a bin": {
         "bands": 128,
