@@ -40,7 +40,7 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 check: $(STAMP)         ## Tests that build no Verilog and prove nothing (2 minutes)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
-campaign: $(STAMP)      ## Long tests: retraining, the front end of FULL (minutes)
+campaign: $(STAMP)      ## Long tests: faults, power, the front ends, retraining (half an hour)
 	$(PYTEST) -m long
 
 fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=1 CONFIG=SMALL,FULL)
