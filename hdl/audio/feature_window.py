@@ -65,7 +65,7 @@ class FeatureWindow(wiring.Component):
 
     Bit-exact with `models.audio.feature_window`.  The bytes of a row follow one another, and zeros
     fill its last word: so lie tensors of one channel (packed), of one pixel a row, and flat ones.
-    A window takes ``values`` cycles and two for each word; meanwhile features have to wait.
+    A window takes a cycle for each feature and each word; meanwhile features have to wait.
 
     Parameters
     ----------
