@@ -2,14 +2,13 @@
 
 nextpnr moves every cell to a good place first and then looks for legal sites at random; of
 multipliers, which fill their rows of the part, the last ones go wherever a site is left.  That
-doubled the wires of the ECP5 configuration (docs/fpga.md).  Here the same cells get their sites by
-a placement of the whole netlist that ignores how much room LUTs take:
+doubled the wires of the ECP5 configuration (docs/fpga.md).  Here the same cells get sites that
+nextpnr keeps:
 
-* All cells are placed by least squares, nets as in the bound-to-bound model (Spindler, Schlichtmann
-  and Johannes, "Kraftwerk2", 2008): its weights make the squares the half-perimeters of nets.
-* Blocks go to sites by the assignment of least displacement.
-* Both are repeated; anchors at the sites, pulling harder each time (Kim, Lee and Markov, "SimPL",
-  2010), end in a placement that stays at its sites.
+* How much two blocks want to be near each other is found by eliminating everything between them.
+  If each net is a spring between every two of its cells, LUTs and flip-flops that may go anywhere
+  leave springs between the blocks alone: the Schur complement of the Laplacian (Kron reduction).
+* Simulated annealing exchanges sites for the least sum of affinity times distance.
 """
 
 import json
@@ -19,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix, csr_matrix, diags
-from scipy.sparse.linalg import cg
+from scipy.sparse import coo_matrix, csr_matrix, diags, identity
 
 from fpga.synthesis import SynthesisError
 
-__all__ = ["SITES", "Nets", "choose_sites", "fix_sites"]
+__all__ = ["SITES", "Affinities", "annealed", "choose_sites", "fix_sites"]
 
 BLOCK_COLUMNS = [*range(4, 59, 9), *range(69, 115, 9)]
 """Where groups of four sites begin, left and right of the clock spine."""
@@ -48,129 +45,182 @@ SITES = {
 }
 """Sites of an LFE5U-85F by cell type: column, row and the name that nextpnr gives them."""
 
-MAX_PINS = 200
+MAX_CELLS = 40
 """Nets of more cells, such as enables, are everywhere whatever the placement."""
-SHORTEST = 2.0
-"""In tiles: a shorter distance has no greater weight, or no cell could leave another."""
-FIRST_PULL, PULL_GROWTH = 0.2, 1.1
-"""Of the anchors, against the mean weight of all wires of a block."""
-ROUNDS = 50
-"""The last pull is twenty times all wires; sites are settled before."""
-ASSIGNMENT_POWER = 1.5
-"""Of the distance to a site: rather two small displacements than a large one."""
+MOVES = 1_500_000
+"""Tried by annealing; what it reaches hardly depends on where it began."""
+HOTTEST, COLDEST = 10.0, 0.01
+"""Tiles: the cost of moving a block with all its wires by so much is what chance may add."""
+REACH, LAST_REACH = 39.0, 9.0
+"""Tiles: of moves in the second half, from its beginning to its end."""
+TOLERANCE, ITERATIONS = 1e-4, 400
+"""Of the conjugate gradients, relative to the right-hand side; the ECP5 configuration takes 60."""
 
 
 @dataclass(frozen=True)
-class Nets:
-    """Which cells each net connects."""
+class Affinities:
+    """How strongly blocks are tied to each other through everything between them."""
 
-    pins: np.ndarray
-    """Indices of cells, net after net; a cell once a net."""
-    sizes: np.ndarray
-    """Cells of each net, two or more."""
-    cells: int
-    """Number of cells."""
+    blocks: list[str]
+    """Names of cells."""
+    kinds: list[str]
+    """Their types, keys of `SITES`."""
+    between: np.ndarray
+    """Nets, ``(blocks, blocks)``, symmetric: one over the number of nets in a chain, added over
+    chains; zero on the diagonal."""
 
     @classmethod
-    def of_cells(cls, cells: Mapping[str, Mapping[str, Any]]) -> "Nets":
-        """Read the cells of a module as Yosys writes them."""
-        members: dict[int, set[int]] = {}
-        for index, cell in enumerate(cells.values()):
+    def of_cells(cls, cells: Mapping[str, Mapping[str, Any]]) -> "Affinities":
+        """Eliminate all cells but the blocks from a flat module as Yosys writes it."""
+        names, wires = list(cells), springs(cells)
+        is_block = np.array([cell["type"] in SITES for cell in cells.values()])
+        tied = np.asarray(wires.sum(1)).ravel()
+        laplacian = (diags(tied) - wires).tocsr()
+        block, free = np.flatnonzero(is_block), np.flatnonzero(~is_block & (tied > 0))
+        between = laplacian[block][:, block].toarray()
+        if len(free):
+            # Cells with no way to a block would make it singular.
+            inner = laplacian[free][:, free] + identity(len(free)) * 1e-6
+            outer = laplacian[free][:, block].toarray()
+            between += outer.T @ solved(inner.tocsr(), -outer)
+        between = -between
+        np.fill_diagonal(between, 0)
+        between = np.maximum(between, 0)  # rounding
+        return cls(
+            [names[index] for index in block],
+            [cells[names[index]]["type"] for index in block],
+            (between + between.T) / 2,
+        )
+
+
+def springs(cells: Mapping[str, Mapping[str, Any]]) -> csr_matrix:
+    """Tie every two of a net's ``n`` cells by ``1 / (n - 1)``: symmetric, ``(cells, cells)``."""
+    members: dict[int, set[int]] = {}
+    for index, cell in enumerate(cells.values()):
+        if cell["type"] != "$scopeinfo":
             for bits in cell["connections"].values():
                 for bit in bits:
                     if isinstance(bit, int):  # constants are strings
                         members.setdefault(bit, set()).add(index)
-        nets = [sorted(net) for net in members.values() if 1 < len(net) <= MAX_PINS]
-        pins = np.array([index for net in nets for index in net], dtype=int)
-        return cls(pins, np.array([len(net) for net in nets], dtype=int), len(cells))
-
-    def wires(self, at: np.ndarray) -> csr_matrix:
-        """Weights between cells, symmetric, by the bound-to-bound model.
-
-        Every cell of a net is tied to the two outermost ones by ``1 / (distance * (cells - 1))``.
-
-        Parameters
-        ----------
-        at
-            Coordinates of the cells, ``(cells,)``, in tiles.
-        """
-        net = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        order = np.lexsort((at[self.pins], net))
-        pins = self.pins[order]
-        ends = np.cumsum(self.sizes)
-        low, high = pins[ends - self.sizes], pins[ends - 1]
-        inner = np.ones(len(pins), dtype=bool)
-        inner[ends - self.sizes] = inner[ends - 1] = False
-        between, of_net = pins[inner], net[inner]
-        start = np.concatenate([low, between, between])
-        end = np.concatenate([high, low[of_net], high[of_net]])
-        size = self.sizes[np.concatenate([np.arange(len(self.sizes)), of_net, of_net])]
-        weight = 1 / ((size - 1) * np.maximum(np.abs(at[start] - at[end]), SHORTEST))
-        half = coo_matrix((weight, (start, end)), shape=(self.cells, self.cells)).tocsr()
-        return half + half.T
-
-    def length(self, at: np.ndarray) -> float:
-        """Sum of the half-perimeters of all nets for ``at``, ``(cells, 2)``."""
-        starts = np.cumsum(self.sizes) - self.sizes
-        total = 0.0
-        for axis in at[self.pins].T:
-            total += (np.maximum.reduceat(axis, starts) - np.minimum.reduceat(axis, starts)).sum()
-        return total
+    starts, ends, weights = [np.empty(0, int)], [np.empty(0, int)], [np.empty(0)]
+    for net in members.values():
+        if 1 < len(net) <= MAX_CELLS:
+            pins = np.array(sorted(net))
+            start, end = np.triu_indices(len(pins), 1)
+            starts.append(pins[start])
+            ends.append(pins[end])
+            weights.append(np.full(len(start), 1.0 / (len(pins) - 1)))
+    where = (np.concatenate(starts), np.concatenate(ends))
+    half = coo_matrix((np.concatenate(weights), where), shape=(len(cells), len(cells))).tocsr()
+    return half + half.T
 
 
-def settle(
-    nets: Nets, at: np.ndarray, blocks: np.ndarray, anchors: np.ndarray, pull: float
-) -> np.ndarray:
-    """Move all cells to where their wires and the anchors of ``blocks`` pull them.
+def solved(matrix: csr_matrix, right: np.ndarray) -> np.ndarray:
+    """Solve for all columns of ``right`` by conjugate gradients, the diagonal as preconditioner.
 
     Parameters
     ----------
-    nets
-        The wires.
-    at
-        Where cells are, ``(cells, 2)``, in tiles.
-    blocks
-        Indices of the cells with an anchor, ``(blocks,)``.
-    anchors
-        ``(blocks, 2)``.
-    pull
-        Of an anchor, as a multiple of what the wires of a block pull.
+    matrix
+        Symmetric and positive definite, ``(n, n)``.
+    right
+        ``(n, columns)``.
 
     Returns
     -------
     np.ndarray
-        Where cells are then, ``(cells, 2)``.
+        ``(n, columns)``.
     """
-    moved = at.copy()
-    for axis in range(2):
-        here, anchor = at[:, axis], anchors[:, axis]
-        wires = nets.wires(here)
-        tied = np.asarray(wires.sum(axis=1)).ravel()
-        anchored = np.full(nets.cells, 1e-6)  # nothing floats
-        anchored[blocks] = (
-            pull * tied[blocks].mean() / np.maximum(np.abs(here[blocks] - anchor), SHORTEST)
-        )
-        target = here.copy()
-        target[blocks] = anchor
-        system = (diags(tied + anchored) - wires).tocsr()
-        # Solved for the step: a rough solution of it is still a good step.
-        step, _ = cg(
-            system, anchored * target - system @ here, rtol=0.05, maxiter=80,
-            M=diags(1 / system.diagonal()),
-        )  # fmt: skip
-        moved[:, axis] += step
-    return moved
+    smallest = 1e-30  # a column that is solved already divides by it
+    diagonal = matrix.diagonal()[:, None]
+    result, rest = np.zeros_like(right), right.copy()
+    scaled = rest / diagonal
+    way = scaled.copy()
+    power, size = (rest * scaled).sum(0), np.sqrt((right * right).sum(0)) + smallest
+    for _ in range(ITERATIONS):
+        image = matrix @ way
+        step = power / np.maximum((way * image).sum(0), smallest)
+        result += step * way
+        rest -= step * image
+        if (np.sqrt((rest * rest).sum(0)) / size).max() < TOLERANCE:
+            break
+        scaled = rest / diagonal
+        next_power = (rest * scaled).sum(0)
+        way = scaled + (next_power / np.maximum(power, smallest)) * way
+        power = next_power
+    return result
 
 
-def choose_sites(cells: Mapping[str, Mapping[str, Any]], seed: int = 1) -> dict[str, str]:
+def annealed(
+    affinities: Affinities, rng: np.random.Generator, moves: int
+) -> tuple[np.ndarray, float]:
+    """Exchange sites until affinity times distance, added over all pairs, is least.
+
+    Parameters
+    ----------
+    affinities
+        What to place.
+    rng
+        Decides where it begins and what is tried.
+    moves
+        How many are tried.
+
+    Returns
+    -------
+    np.ndarray
+        Indices of sites, those of all types in one row, ``(blocks,)``.
+    float
+        The sum, in tiles.
+    """
+    first, places = {}, []
+    for kind, sites in SITES.items():
+        first[kind] = len(places)
+        places += [site[:2] for site in sites]
+    at = np.array(places, float)
+    distance = np.abs(at[:, None] - at[None]).sum(2)
+    kinds, pull = np.array(affinities.kinds), affinities.between
+    site = np.empty(len(kinds), int)
+    for kind, sites in SITES.items():
+        of_kind = kinds == kind
+        site[of_kind] = first[kind] + rng.permutation(len(sites))[: of_kind.sum()]
+    occupant = np.full(len(at), -1)
+    occupant[site] = np.arange(len(site))
+
+    mean = pull.sum(1).mean()
+    total = (pull * distance[np.ix_(site, site)]).sum() / 2
+    for move in range(moves):
+        done = move / moves
+        block = rng.integers(len(site))
+        kind = affinities.kinds[block]
+        old, new = site[block], first[kind] + rng.integers(len(SITES[kind]))
+        reach = REACH + (LAST_REACH - REACH) * (2 * done - 1)
+        if new == old or (done > 1 / 2 and distance[old, new] > reach):
+            continue
+        other = occupant[new]
+        farther = distance[new, site] - distance[old, site]
+        change = pull[block] @ farther
+        if other >= 0:
+            change -= pull[other] @ farther
+            change += 2 * pull[block, other] * distance[new, old]
+        heat = HOTTEST * (COLDEST / HOTTEST) ** done * mean
+        if change < 0 or rng.random() < np.exp(-change / heat):
+            total += change
+            site[block], occupant[new], occupant[old] = new, block, other
+            if other >= 0:
+                site[other] = old
+    return site, total
+
+
+def choose_sites(
+    cells: Mapping[str, Mapping[str, Any]], *, seed: int = 1, moves: int = MOVES
+) -> dict[str, str]:
     """Choose a site for every multiplier and block RAM.
 
     Parameters
     ----------
     cells
         Of the only module of a netlist, as Yosys writes them.
-    seed
-        Of the sites to begin with.
+    seed, moves
+        Of the annealing.
 
     Returns
     -------
@@ -182,40 +232,16 @@ def choose_sites(cells: Mapping[str, Mapping[str, Any]], seed: int = 1) -> dict[
     SynthesisError
         If the part has too few sites.
     """
-    nets, names = Nets.of_cells(cells), list(cells)
-    types = np.array([cell["type"] for cell in cells.values()])
-    groups = {kind: np.flatnonzero(types == kind) for kind in SITES}
-    rng = np.random.default_rng(seed)
-    chosen = {}
-    for kind, group in groups.items():
-        if len(group) > len(SITES[kind]):
-            raise SynthesisError(
-                f"the netlist has {len(group)} {kind}, an LFE5U-85F has {len(SITES[kind])}"
-            )
-        chosen[kind] = rng.permutation(len(SITES[kind]))[: len(group)]
-    places = {kind: np.array([site[:2] for site in sites], float) for kind, sites in SITES.items()}
-    blocks = np.concatenate(list(groups.values()))
-    if len(blocks) == 0:
+    for kind, sites in SITES.items():
+        needed = sum(cell["type"] == kind for cell in cells.values())
+        if needed > len(sites):
+            raise SynthesisError(f"the netlist has {needed} {kind}, an LFE5U-85F has {len(sites)}")
+    if not any(cell["type"] in SITES for cell in cells.values()):
         return {}
-
-    def anchors() -> np.ndarray:
-        return np.concatenate([places[kind][chosen[kind]] for kind in SITES])
-
-    at = np.tile(anchors().mean(axis=0), (nets.cells, 1))
-    at[blocks] = anchors()
-    for round_ in range(ROUNDS):
-        before = anchors()
-        at = settle(nets, at, blocks, before, FIRST_PULL * PULL_GROWTH**round_)
-        for kind, group in groups.items():
-            distance = np.abs(at[group][:, None] - places[kind][None]).sum(axis=2)
-            _, chosen[kind] = linear_sum_assignment(distance**ASSIGNMENT_POWER)
-        if np.array_equal(before, anchors()):
-            break
-    return {
-        names[cell]: SITES[kind][site][2]
-        for kind, group in groups.items()
-        for cell, site in zip(group, chosen[kind], strict=True)
-    }
+    affinities = Affinities.of_cells(cells)
+    site, _ = annealed(affinities, np.random.default_rng(seed), moves)
+    names = [name for sites in SITES.values() for _, _, name in sites]
+    return {block: names[index] for block, index in zip(affinities.blocks, site, strict=True)}
 
 
 def fix_sites(netlist: Path) -> None:
