@@ -24,7 +24,7 @@ from models.image.demosaic import demosaic
 from models.image.gamma import IDENTITY_TABLE, apply_gamma, srgb_table
 from models.image.pipeline import Settings, process, tensor_of
 from models.image.quantiser import SHIFTED, TensorFormat, quantise, tensor_format
-from models.image.scaler import Crop, overlaps, reciprocal, scale_down
+from models.image.scaler import Crop, overlap_sums, reciprocal, scale_down
 from models.image.statistics import grey_world, measure
 from models.image.white_balance import balance
 
@@ -255,7 +255,10 @@ def test_scaler_is_the_area_average(rng):
 
 @pytest.mark.parametrize(("size", "output"), [(1280, 320), (1024, 240), (7, 3), (5, 5), (1279, 1)])
 def test_overlaps(size, output):
-    weights = overlaps(size, output)
+    weights = overlap_sums(np.eye(size, dtype=int), output)
+    starts, pixels = np.arange(output)[:, None] * size, np.arange(size) * output
+    common = np.minimum(starts + size, pixels + output) - np.maximum(starts, pixels)
+    assert (weights == np.maximum(common, 0)).all()
     assert (weights.sum(axis=1) == size).all()
     assert (weights.sum(axis=0) == output).all()
     assert (np.count_nonzero(weights, axis=0) <= 2).all()

@@ -30,14 +30,15 @@ class ChangeSettings:
     count : int
         The frame wakes with as many changed blocks, at least 1.
     shift : int
-        The reference moves by ``2**-shift`` of the difference each frame, 0 to 8.
+        The reference moves by ``2**-shift`` of the difference each frame, 0 to 8.  A drift of less
+        than ``threshold / 2**shift`` a frame never shows as a change.
     """
 
     block_bits: int = 3
     mean_threshold: int = 8 << FRACTION_BITS
     activity_threshold: int = 8 << FRACTION_BITS
     count: int = 2
-    shift: int = 3
+    shift: int = 2
 
     def __post_init__(self) -> None:
         """Check the registers' ranges."""

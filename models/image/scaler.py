@@ -14,7 +14,14 @@ import numpy as np
 from models.fixedpoint import IntArray
 from models.image.bayer import MAX_HEIGHT, MAX_WIDTH
 
-__all__ = ["MAX_OUTPUT_HEIGHT", "MAX_OUTPUT_WIDTH", "Crop", "overlaps", "reciprocal", "scale_down"]
+__all__ = [
+    "MAX_OUTPUT_HEIGHT",
+    "MAX_OUTPUT_WIDTH",
+    "Crop",
+    "overlap_sums",
+    "reciprocal",
+    "scale_down",
+]
 
 MAX_OUTPUT_WIDTH, MAX_OUTPUT_HEIGHT = 320, 240
 RECIPROCAL_BITS = 18
@@ -47,16 +54,19 @@ class Crop:
             )
 
 
-def overlaps(source: int, output: int) -> IntArray:
-    """Overlap of each output pixel with each source pixel, ``(output, source)``.
+def overlap_sums(values: IntArray, outputs: int) -> IntArray:
+    """Sum along the first axis what each output overlaps, in units of ``1 / outputs`` of a value.
 
-    In units of ``1 / output`` of a source pixel; each row has the sum ``source`` and each column
-    the sum ``output``.
+    ``values`` is ``(source, ...)``, the result ``(outputs, ...)``.  The overlaps of an output sum
+    to ``source``, those of a source value to ``outputs``.
     """
-    starts = np.arange(output)[:, None] * source
-    pixels = np.arange(source)[None, :] * output
-    common = np.minimum(starts + source, pixels + output) - np.maximum(starts, pixels)
-    return np.maximum(common, 0)
+    source = len(values)
+    totals = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+    # From 0 to each edge between outputs: whole values, and a part of the next one.
+    whole, part = np.divmod(np.arange(outputs + 1) * source, outputs)
+    part = part.reshape(-1, *(1,) * (values.ndim - 1))
+    following = values[np.minimum(whole, source - 1)]
+    return np.diff(totals[whole] * outputs + part * following, axis=0)
 
 
 def reciprocal(area: int) -> tuple[int, int]:
@@ -108,8 +118,7 @@ def scale_down(picture: IntArray, crop: Crop, width: int, height: int) -> IntArr
         if not 1 <= size <= min(limit, source):
             raise ValueError(f"output {name} must be in 1..{min(limit, source)}, not {size}")
     part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    # float64 would be exact too (sums stay below 2**29), integers are so by definition.
-    in_rows = np.einsum("xc,ycn->yxn", overlaps(crop.width, width), part, optimize=True)
-    sums = np.einsum("yr,rxn->yxn", overlaps(crop.height, height), in_rows, optimize=True)
+    in_rows = overlap_sums(part.transpose(1, 0, 2), width)
+    sums = overlap_sums(in_rows.transpose(1, 0, 2), height)
     mantissa, shift = reciprocal(crop.width * crop.height)
     return (sums * mantissa + (1 << (shift - 1))) >> shift
