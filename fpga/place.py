@@ -1,6 +1,6 @@
 """Places and routes the engine alone on an ECP5: ``python -m fpga.place``.
 
-It takes half an hour, so it is no test; docs/fpga.md has its figures.
+It takes most of an hour, so it is no test; docs/fpga.md has its figures.
 """
 
 import argparse
