@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from models.image.jpeg import JpegSettings, encode
-from models.image.jpeg_dct import COEFFICIENT_FRACTION, FACTORS, Reciprocals, forward_dct, quantise
+from models.image.jpeg_dct import (
+    COEFFICIENT_FRACTION,
+    FACTORS,
+    Reciprocals,
+    forward_dct,
+    one_pass,
+    quantise,
+)
 from models.image.jpeg_planes import Region, subsample
 from models.image.jpeg_tables import (
     CHROMA,
@@ -53,6 +60,13 @@ def test_dct_is_within_its_bound():
 
 def test_factors_are_rounded_cosines():
     assert np.array_equal(FACTORS, np.rint(exact_dct()[:, :4] * 2**17))
+
+
+def test_ties_go_up():
+    """A black row: -1024 * 46341 / 2^11 is -23170.5."""
+    assert 1024 * FACTORS[0, 0] == 23170.5 * 2**11
+    assert one_pass(np.full(8, -128), 11)[0] == -23170
+    assert one_pass(np.full(8, 128), 11)[0] == 23171
 
 
 def test_quantiser_divides_exactly():

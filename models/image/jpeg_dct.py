@@ -10,7 +10,7 @@ word                   bits                     why it fits
 sample less 128        8                        -128..127
 first fold             9                        -256..255
 factor                 17 (Q0.17)               at most cos(pi / 16) / 2 = 0.4904
-rows transformed       16, 6 of them fraction   128 * sqrt(8) * 2**6 = 23,171
+rows transformed       16, 6 of them fraction   128 * sqrt(8) * 2**6 = 23,170
 second fold            17, 6 of them fraction
 coefficient            14, 3 of them fraction   -128 * 8 * 2**3 = -8192; 127.5 * 64 otherwise
 sum of four products   36                       33 bits each, magnitude below 2**31 in all
