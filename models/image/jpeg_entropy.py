@@ -120,9 +120,9 @@ def encode_scan(scan: Scan, tables: Sequence[HuffmanTable]) -> bytes:
     word = code[table, found.symbol] << found.size | found.bits
     bits = length[table, found.symbol] + found.size
     interval = scan.interval[found.block]
-    segments = [
-        segment(word[interval == n], bits[interval == n]) for n in range(int(interval[-1]) + 1)
-    ]
+    starts = np.flatnonzero(np.diff(interval)) + 1
+    parts = zip(np.split(word, starts), np.split(bits, starts), strict=True)
+    segments = [segment(*part) for part in parts]
     out = segments[0]
     for n, data in enumerate(segments[1:]):
         out += bytes((0xFF, 0xD0 + n % RESTARTS)) + data
