@@ -1,6 +1,6 @@
 """The audio domain: from a microphone's pins to a network's input, and to a wake-up."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -60,7 +60,10 @@ class AudioBlock(wiring.Component):
         Of the detector.
     locked : Out(1)
     frame_errors, overruns, clipped : Out(16)
-        Of the microphone.  Samples are also lost when ``o`` has to wait for too long.
+        Of the microphone.
+    missed : Out(16)
+        Samples that the front end had no room for, because ``o`` had to wait for too long.  The
+        detector has them.
     clear : In(1)
         Counters to 0.
     idle : Out(1)
@@ -88,6 +91,7 @@ class AudioBlock(wiring.Component):
                 "wake": Out(1),
                 "locked": Out(1),
                 **{name: Out(COUNTER_BITS) for name in COUNTERS},
+                "missed": Out(COUNTER_BITS),
                 "clear": In(1),
                 "idle": Out(1),
             }
@@ -122,16 +126,26 @@ class AudioBlock(wiring.Component):
         with m.Elif(self.idle):
             m.d.sync += running.eq(1)
 
-        sample, features = microphone.o, front_end.o
-        # A sample goes to both at once; one from before `listen` fell goes nowhere.
-        taken = Signal()
+        # The detector sets the pace and takes every sample.  The front end's copy waits beside it,
+        # at most until the next one comes: what the front end misses, the detector still hears.
+        sample, features, copy = microphone.o, front_end.o, front_end.i
+        taken, missed = Signal(), Signal()
         m.d.comb += [
-            taken.eq(detector.samples.ready & (front_end.i.ready | ~running)),
-            sample.ready.eq(taken | ~self.listen),
+            taken.eq(sample.valid & detector.samples.ready & running),
+            missed.eq(taken & copy.valid & ~copy.ready),
+        ]
+        with m.If(copy.ready):
+            m.d.sync += copy.valid.eq(0)
+        with m.If(taken & ~missed):
+            m.d.sync += [copy.valid.eq(1), copy.payload.eq(sample.payload)]
+        with m.If(~running):
+            m.d.sync += copy.valid.eq(0)
+        m.d.sync += self.missed.eq(Mux(self.clear, 0, self.missed + (missed & ~self.missed.all())))
+        m.d.comb += [
+            # One from before `listen` fell goes nowhere.
+            sample.ready.eq(detector.samples.ready | ~self.listen),
             detector.samples.payload.eq(sample.payload),
-            detector.samples.valid.eq(sample.valid & taken & self.listen),
-            front_end.i.payload.eq(sample.payload),
-            front_end.i.valid.eq(sample.valid & taken & running),
+            detector.samples.valid.eq(sample.valid & self.listen),
             feature_window.i.payload.eq(features.payload),
             feature_window.i.valid.eq(features.valid & running),
             features.ready.eq(feature_window.i.ready | ~running),
