@@ -220,10 +220,13 @@ def test_region_is_a_part_of_the_picture(planes):
 
 
 def test_blocks_outside_cost_six_bits():
-    """17 x 17 pixels have 16 blocks of luma, 7 of them without a pixel: DC 0, end of block."""
-    scan = quantised_scan(checked_planes(np.full((3, 17, 17), 200)), JpegSettings())
-    assert scan.inside.reshape(2, 2, 6)[..., :4].sum() == 9
-    assert scan.inside.reshape(2, 2, 6)[..., 4:].all()
+    """17 to 24 pixels square: 16 blocks of luma, 7 without a pixel: DC 0, end of block."""
+    for side in (17, 24):
+        scan = quantised_scan(checked_planes(np.full((3, side, side), 200)), JpegSettings())
+        outside = ~scan.inside.reshape(2, 2, 6)
+        assert outside[0].sum(axis=1).tolist() == [0, 2]
+        assert outside[1].tolist() == [[False, False, True, True, False, False],
+                                       [False, True, True, True, False, False]]  # fmt: skip
     noise = np.random.default_rng(SEED).integers(0, 256, (1, 17, 17))
     flat = np.full((2, 17, 17), 128)
     settings = JpegSettings.of_quality(100)
