@@ -232,8 +232,8 @@ async def recording(
 
 @cocotb.test(timeout_time=60, timeout_unit="ms")
 async def features_for_a_fast_core(dut) -> None:
-    """A clock of three times the rate."""
-    await features(dut, 3)
+    """A clock of 1.4 times the rate."""
+    await features(dut, 7)
 
 
 @cocotb.test(timeout_time=60, timeout_unit="ms")
@@ -257,7 +257,7 @@ async def features(dut, core_ns: int) -> None:
 async def watch(dut) -> None:
     """The detector wakes as its model does, while nothing else moves and the core stands still."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
-    core = await begin(dut, 3)
+    core = await begin(dut, 7)
     words = sound(rng, 0.25)
     decisions = VoiceActivityDetector(VAD).push(samples_of(words))
     changes = np.flatnonzero(np.diff(decisions.astype(int), prepend=0))
@@ -272,7 +272,7 @@ async def watch(dut) -> None:
     assert heard.wakes == sum(heard.speech)
     assert not busy.done()
     busy.cancel()
-    start_core(dut, 3)
+    start_core(dut, 7)
     await ClockCycles(dut.clk, CROSSING_CYCLES)
     assert flags(dut).idle
     assert dut.o__valid.value == 0
@@ -287,7 +287,7 @@ async def never_busy(dut) -> None:
 async def the_core_stands_still(dut) -> None:
     """Words wait as long as samples have room; then the front end, not the detector, loses some."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
-    core = await begin(dut, 3)
+    core = await begin(dut, 7)
     frontend, words = PRESETS["tflm_micro"], sound(rng, 0.25)
     samples = samples_of(words)
     await write(dut, frontend)
@@ -310,7 +310,7 @@ async def the_core_stands_still(dut) -> None:
     assert changes.size
     assert heard.speech == decisions[changes].tolist(), "the detector hears everything"
     assert not heard.words
-    start_core(dut, 3)
+    start_core(dut, 7)
     await ClockCycles(dut.clk, 4 * LAST_CYCLES)  # several frames have waited
     assert flags(dut).missed
     assert not flags(dut).overruns
