@@ -73,7 +73,7 @@ class AudioSubsystem(wiring.Component):
 
     Domain ``sync`` is the microphone's bit clock, 1.024 MHz; ``core`` any other, which may stop.
     All of it belongs to the audio power domain: its reset, that of ``sync``, empties the FIFOs on
-    both sides.  That of ``core`` alone changes nothing here.
+    both sides.  That of ``core`` alone empties the FIFO of tables.
 
     Parameters
     ----------
