@@ -102,7 +102,7 @@ BAD_TABLES = {
     "0..65535 MCUs, not 65536": lambda: JpegSettings(restart_interval=65536),
     "counts must be 16": lambda: HuffmanTable((0, 12), bytes(range(12))),
     "announce 12 symbols, and 11": lambda: HuffmanTable(LUMA_DC.counts, bytes(range(11))),
-    "all ones free": lambda: HuffmanTable((1, 1, 1, 1, 8) + (0,) * 11, bytes(range(12))),
+    "all ones free": lambda: HuffmanTable((0, 0, 4, 8) + (0,) * 12, bytes(range(12))),
     "each once, not 12": lambda: HuffmanTable(LUMA_DC.counts, bytes(12)),
     "each once, not 161": lambda: HuffmanTable(
         (*LUMA_AC.counts[:15], 124), LUMA_AC.symbols[:-1]),
