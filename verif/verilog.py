@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from amaranth.back import rtlil, verilog
+from amaranth.hdl import Fragment
 from amaranth.lib.wiring import Component
 
 __all__ = ["LINT_OFF", "to_verilog"]
@@ -21,7 +22,7 @@ def to_verilog(component: Component, *, name: str) -> str:
     carry no initial values: Verilator zeroes them anyway.  Spelled out, the 2 MB of the MRAM are
     131072 assignments, which take Amaranth and Yosys two minutes.
     """
-    with without_zero_memory_contents():
+    with without_zero_memory_contents(), clocks_in_order():
         return str(verilog.convert(component, name=name, strip_internal_attrs=True))
 
 
@@ -42,3 +43,22 @@ def without_zero_memory_contents() -> Iterator[None]:
         yield
     finally:
         emitter.emit_memory = emit_memory
+
+
+@contextmanager
+def clocks_in_order() -> Iterator[None]:
+    """Have Amaranth sort the ports of clock domains by name.
+
+    Their order is that of a set otherwise, another one in every process.
+    """
+    create = Fragment._create_missing_domains
+
+    def create_in_order(self, missing_domain, *, platform=None):
+        domains = create(self, missing_domain, platform=platform)
+        return sorted(domains, key=lambda domain: domain.name)
+
+    Fragment._create_missing_domains = create_in_order
+    try:
+        yield
+    finally:
+        Fragment._create_missing_domains = create
