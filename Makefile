@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 sim: $(STAMP)           ## The demo: real input through the RTL (1 minute, then seconds)
 	@$(BIN)/mmsp demo
 
-test: lint check        ## Everything: lint, then tests from cheap to dear (10 minutes)
+test: lint check        ## Everything: lint, then tests from cheap to dear (20 minutes)
 	$(PYTEST) -m "($(SLOW)) and not long"
 
 lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
@@ -37,10 +37,10 @@ lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 
-check: $(STAMP)         ## Tests that build no Verilog and prove nothing (2 minutes)
+check: $(STAMP)         ## Tests that build no Verilog and prove nothing (3 minutes)
 	$(PYTEST) -m "not ($(SLOW) or long)"
 
-campaign: $(STAMP)      ## Long tests: faults, power, the front ends, retraining (half an hour)
+campaign: $(STAMP)      ## Long tests: faults, power, the front ends, retraining (an hour)
 	$(PYTEST) -m long
 
 fuzz: $(STAMP)          ## Random networks on the RTL, against TFLM (N=100 SEED=1 CONFIG=SMALL,FULL)
