@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from signal_networks import signal_irfft, signal_rfft
+from signal_fft import signal_irfft, signal_rfft
 
 from models.audio.fft import SIZES, Fft
 from models.audio.fft_arithmetic import Kiss
