@@ -9,6 +9,8 @@ from pathlib import Path
 from amaranth.back.rtlil import convert
 from amaranth.lib.wiring import Component
 
+from verif.verilog import ports_of
+
 __all__ = ["prove"]
 
 BUILD_ROOT = Path(__file__).parents[1] / "build" / "formal"
@@ -30,7 +32,8 @@ def prove(component: Component, *, name: str, max_steps: int = 20) -> None:
     build_dir = BUILD_ROOT / name
     build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / f"{name}.il"
-    source.write_text(convert(component, name=name, platform="formal"))
+    ports = ports_of(component)
+    source.write_text(convert(component, name=name, platform="formal", ports=ports))
     script = "; ".join(
         [
             f"read_rtlil {source.name}",

@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import Fragment
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Const, Fragment, Value
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib.wiring import Component, In
 
-__all__ = ["LINT_OFF", "to_verilog"]
+__all__ = ["LINT_OFF", "ports_of", "to_verilog"]
 
-LINT_OFF = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST", "-Wno-UNSIGNED"]
+LINT_OFF = [
+    "-Wno-WIDTH",
+    "-Wno-CASEINCOMPLETE",
+    "-Wno-CMPCONST",
+    "-Wno-UNSIGNED",
+    "-Wno-SYMRSVDWORD",
+]
 """Verilator warnings that say nothing about Amaranth's Verilog: it sizes every operator, writes a
-default before every case, and compares with constants that a parameter made trivial.  Any other
-warning stops a build."""
+default before every case, and compares with constants that a parameter made trivial; names like
+``abort`` are C++'s, and get a prefix there.  Any other warning stops a build."""
 
 
 def to_verilog(component: Component, *, name: str) -> str:
@@ -23,7 +30,23 @@ def to_verilog(component: Component, *, name: str) -> str:
     131072 assignments, which take Amaranth and Yosys two minutes.
     """
     with without_zero_memory_contents(), clocks_in_order():
-        return str(verilog.convert(component, name=name, strip_internal_attrs=True))
+        ports = ports_of(component)
+        return str(verilog.convert(component, name=name, ports=ports, strip_internal_attrs=True))
+
+
+def ports_of(component: Component) -> dict[str, tuple[Value, PortDirection]]:
+    """Ports by their names in Verilog, as Amaranth's converters take them.
+
+    Those of a component's signature, but not its constants, which Amaranth refuses: ``ready`` of a
+    stream that is always ready.
+    """
+    ports = {}
+    for path, member, port in component.signature.flatten(component):
+        value = Value.cast(port)
+        if not isinstance(value, Const):
+            direction = PortDirection.Input if member.flow is In else PortDirection.Output
+            ports["__".join(map(str, path))] = value, direction
+    return ports
 
 
 @contextmanager
