@@ -2,14 +2,21 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsp.description import Port
-from mmsp.errors import InputError
+from mmsp.errors import InputError, first_line
 
-__all__ = ["PICTURE_SUFFIXES", "from_picture_values", "read_picture"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "CHANNEL_MODES", "PICTURE_SUFFIXES", "from_picture_values", "image_size", "is_picture",
+    "open_picture", "read_picture",
+]  # fmt: skip
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -69,10 +76,35 @@ def read_picture(path: Path, data: bytes, port: Port) -> tuple[NDArray[np.uint8]
     InputError
         When the file is no picture, or the input takes none.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  (slow to import)
+    from PIL.Image import Resampling  # noqa: PLC0415  (slow to import)
 
     height, width, channels = image_size(path, port)
     mode = CHANNEL_MODES[channels]
+    picture = open_picture(path, data)
+    steps = [f"{picture.width} x {picture.height} {picture.mode}"]
+    if picture.mode != mode:
+        picture = picture.convert(mode)
+        steps.append(f"converted to {mode}")
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Resampling.BILINEAR)
+        steps.append(f"resized to {width} x {height}")
+    pixels = np.asarray(picture, np.uint8).reshape(height, width, channels)
+    if port.shape != (1, *pixels.shape):
+        pixels = pixels.transpose(2, 0, 1)
+    pixels = pixels.reshape(port.shape)
+    return pixels, f"picture {path.name!r}: {', '.join(steps)}"
+
+
+def open_picture(path: Path, data: bytes) -> "Image":
+    """Decode a picture of 8 bits a channel and turn it as its EXIF says.
+
+    Raises
+    ------
+    InputError
+        When the file is no picture, or has more bits.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  (slow to import)
+
     try:
         with Image.open(BytesIO(data)) as opened:
             picture = ImageOps.exif_transpose(opened)
@@ -84,18 +116,7 @@ def read_picture(path: Path, data: bytes, port: Port) -> tuple[NDArray[np.uint8]
         raise InputError(
             f"picture {str(path)!r} has mode {picture.mode}, and 8 bits a channel are read"
         )
-    steps = [f"{picture.width} x {picture.height} {picture.mode}"]
-    if picture.mode != mode:
-        picture = picture.convert(mode)
-        steps.append(f"converted to {mode}")
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        steps.append(f"resized to {width} x {height}")
-    pixels = np.asarray(picture, np.uint8).reshape(height, width, channels)
-    if port.shape != (1, *pixels.shape):
-        pixels = pixels.transpose(2, 0, 1)
-    pixels = pixels.reshape(port.shape)
-    return pixels, f"picture {path.name!r}: {', '.join(steps)}"
+    return picture
 
 
 def image_size(path: Path, port: Port) -> tuple[int, int, int]:
@@ -108,8 +129,3 @@ def image_size(path: Path, port: Port) -> tuple[int, int, int]:
         f"input {port.name!r} takes no picture such as {str(path)!r}: its shape is {port.shape}, "
         "not (1, height, width, 1 or 3) or (1, 1 or 3, height, width)"
     )
-
-
-def first_line(error: Exception) -> str:
-    """What a library says, in one line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,19 +3,16 @@
 import argparse
 import json
 import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.lib import format as npy_format
 from rich.text import Text
 
 from mmsp.audio.frontends import find_frontend, frontend_files, preset_names
 from mmsp.audio.recording import read_recording
 from mmsp.audio.targets import TARGETS, Features, compute_features
 from mmsp.cli.options import add_channel, chosen_channel
-from mmsp.cli.output_files import OutputFiles
+from mmsp.cli.output_files import OutputFiles, npy
 from mmsp.inputs import read_file
 from mmsp.report import make_console
 
@@ -119,10 +116,3 @@ def to_json(features: Features) -> dict[str, Any]:
             "mismatches": features.mismatches,
         },
     }
-
-
-def npy(array: np.ndarray) -> bytes:
-    """A .npy file."""
-    buffer = BytesIO()
-    npy_format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    return buffer.getvalue()

@@ -2,11 +2,16 @@
 
 import os
 import tempfile
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
 from mmsp.errors import InputError
 
-__all__ = ["OutputFile", "OutputFiles"]
+__all__ = ["OutputFile", "OutputFiles", "npy"]
 
 
 class OutputFile:
@@ -102,3 +107,10 @@ class OutputFiles:
         if not self.files[-1].direct:
             self.taken[resolved] = f"the file of {option}"
         return self.files[-1]
+
+
+def npy(array: NDArray) -> bytes:
+    """A .npy file."""
+    buffer = BytesIO()
+    npy_format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,11 +1,13 @@
 """Frames through the image front end, on whatever computes it."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsp.errors import InputError
 from models.fixedpoint import IntArray
 from models.image import jpeg
 from models.image.change import Change, ChangeDetector, ChangeSettings
@@ -17,8 +19,11 @@ from models.image.scaler import Crop, scale_down
 from models.image.statistics import Statistics
 
 __all__ = [
-    "TARGETS", "Outputs", "Registers", "Scaling", "differences", "run_frames", "target_for_run",
+    "DEFAULT_TARGET", "TARGETS", "Outputs", "Registers", "Scaling", "differences", "run_frames",
+    "target_for_run",
 ]  # fmt: skip
+
+DEFAULT_TARGET = "rtl" if importlib.util.find_spec("mmsp.imaging.rtl") else "golden"
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ each gives.  The change detector begins anew."""
 
 def simulated(frames: Sequence[IntArray], registers: Registers) -> list[Outputs]:
     """Frames through the simulated hardware, which is built when it is new."""
+    if DEFAULT_TARGET != "rtl":
+        raise InputError("the hardware of the image front end cannot be simulated yet")
     from mmsp.imaging.rtl import rtl_outputs  # noqa: PLC0415  # pyright: ignore
 
     return rtl_outputs(frames, registers)
@@ -168,4 +175,4 @@ def differing(found: NDArray, expected: NDArray) -> int:
 
 def target_for_run(target: str) -> str:
     """What computes the picture for a network that runs on ``target``."""
-    return target if target in TARGETS else "golden"
+    return DEFAULT_TARGET if target == "rtl" else "golden"
