@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
+from hdl.audio.config import AudioConfig
+
 __all__ = [
     "ACT_BANKS",
     "CONFIGS",
@@ -64,6 +66,8 @@ class ChipConfig:
     activation_segments : int
         Stretches of the activation memory with a power switch of their own; each goes across all
         banks.
+    audio : AudioConfig
+        What the audio front end can compute.
     """
 
     name: str
@@ -79,6 +83,7 @@ class ChipConfig:
     mram_banks: int = 8
     mram_write_cycles: int = 77
     activation_segments: int = 4
+    audio: AudioConfig = AudioConfig()
 
     def __post_init__(self):
         if self.rows not in (4, 8, 16):

@@ -59,8 +59,8 @@ RESIDENT = 1
 """Flag of a segment that is programmed; the others stay in the file."""
 PROGRAM, RESET, NETWORK = "PROGRAM", "RESET", "NETWORK"
 MOST_SEGMENTS = 16
-NO_SIZES = ("name", "mram_latency", "mram_wakeup", "mram_write_cycles")
-"""Fields of a configuration that a program does not depend on: timing, and what it is called."""
+NO_SIZES = ("name", "mram_latency", "mram_wakeup", "mram_write_cycles", "audio")
+"""Fields of a configuration that a program does not depend on: timing, other blocks, its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from models.audio.pipeline import FeatureStream
 from models.audio.vad import VadParameters, VoiceActivityDetector
 from verif.bench import coin, parameters, start
 from verif.frontend_tables import constants_of, table_rows
-from verif.tb_audio_microphone import config_bits
+from verif.microphone_registers import config_bits
 
 SETTINGS = VadParameters(onset=1, hangover=1)
 SECONDS = 0.12

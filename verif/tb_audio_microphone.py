@@ -23,6 +23,7 @@ from models.audio.microphone import MicrophoneConfig, capture_i2s, capture_pdm, 
 from models.audio.pdm import BITS_PER_SAMPLE, modulate, receive_bits
 from models.fixedpoint import saturate
 from verif.bench import coin, log_uniform, start
+from verif.microphone_registers import config_bits
 from verif.stream import StreamPort, check_stream_rules
 
 WARM_UP_BITS = RATIO * TAPS
@@ -47,24 +48,6 @@ class Capture:
     offered_at: list[int] = field(default_factory=list)
     word_select: list[int] = field(default_factory=list)
     errors: int = 0
-
-
-def config_bits(config: MicrophoneConfig, *, pdm: bool, master: bool = False) -> int:
-    """The port ``config``."""
-    i2s = config.i2s
-    fields = {
-        "source": hardware.Source.PDM if pdm else hardware.Source.I2S,
-        "i2s": {
-            "alignment": i2s.alignment.value,
-            "slot_bits": i2s.slot_bits,
-            "word_bits": i2s.word_bits,
-            "channel": i2s.channel.value,
-            "master": master,
-        },
-        "dc_shift": config.dc_shift,
-        "gain": config.gain,
-    }
-    return hardware.MicrophoneConfig.const(fields).as_value().value
 
 
 async def begin(dut) -> None:

@@ -9,6 +9,8 @@ FFT_POINTS = tuple(1 << bits for bits in range(4, 11))
 
 MAX_BANDS = 128
 
+LEAST_WINDOW, MOST_WINDOW = 2, 1 << 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioConfig:
@@ -25,6 +27,8 @@ class AudioConfig:
         Filters of the mel bank, 1 to 128.
     coefficients : int
         Results of the DCT, 1 to 128.
+    window : int
+        Features of the largest window of a network, 2 to 65,536.
 
     Raises
     ------
@@ -36,6 +40,7 @@ class AudioConfig:
     smallest_fft_points: int = 256
     bands: int = 128
     coefficients: int = 128
+    window: int = 2048
 
     def __post_init__(self):
         for name in ("fft_points", "smallest_fft_points"):
@@ -49,3 +54,7 @@ class AudioConfig:
         for name in ("bands", "coefficients"):
             if not 1 <= getattr(self, name) <= MAX_BANDS:
                 raise ValueError(f"{name} must be in 1..{MAX_BANDS}, not {getattr(self, name)!r}")
+        if not LEAST_WINDOW <= self.window <= MOST_WINDOW:
+            raise ValueError(
+                f"window must be in {LEAST_WINDOW}..{MOST_WINDOW}, not {self.window!r}"
+            )

@@ -14,7 +14,7 @@ from hdl.audio.multipliers import MultiplierBank
 from hdl.audio.pcan import OCTAVES, PARABOLA
 from hdl.audio.table import TablePort
 
-__all__ = ["FrontEnd", "FrontEndConstants"]
+__all__ = ["FrontEnd", "FrontEndConstants", "table_ports"]
 
 
 class FrontEndConstants(data.StructLayout):
@@ -37,6 +37,16 @@ class FrontEndConstants(data.StructLayout):
                 "features": FeatureConstants(config),
             }
         )
+
+
+def table_ports(config: AudioConfig) -> dict[str, TablePort]:
+    """Write ports of a front end's tables."""
+    return {
+        "window": TablePort(config.fft_points, unsigned(WINDOW_BITS)),
+        "weights": TablePort(config.fft_points // 2 + 1, mel_row(config)),
+        "cosines": TablePort(config.bands + 1, signed(FACTOR_BITS)),
+        "gains": TablePort(OCTAVES, PARABOLA),
+    }
 
 
 class FrontEnd(wiring.Component):
@@ -82,10 +92,7 @@ class FrontEnd(wiring.Component):
             {
                 "constants": In(FrontEndConstants(config)),
                 "restart": In(1),
-                "window": In(TablePort(config.fft_points, unsigned(WINDOW_BITS))),
-                "weights": In(TablePort(config.fft_points // 2 + 1, mel_row(config))),
-                "cosines": In(TablePort(config.bands + 1, signed(FACTOR_BITS))),
-                "gains": In(TablePort(OCTAVES, PARABOLA)),
+                **{name: In(port) for name, port in table_ports(config).items()},
                 "i": In(stream.Signature(signed(16))),
                 "o": Out(stream.Signature(FEATURE)),
                 "ready": Out(1),

@@ -64,6 +64,8 @@ class Mode(enum.Enum, shape=unsigned(3)):
     INFER = 3
     TRAIN = 4
     ACTIVE = 5
+    AUDIO_INFER = 6
+    IMAGE_INFER = 7
 
 
 class WakeSource(Enum):
@@ -145,7 +147,7 @@ def power_domains(config: ChipConfig) -> tuple[PowerDomain, ...]:
             contents="MRAM controller, ECC, write-verify, scrubbing, self-test",
         ),
         PowerDomain(
-            name="audio", level=Level.COARSE, clock="audio", present=False,
+            name="audio", level=Level.COARSE, clock="audio",
             contents="audio front end and voice-activity detector",
         ),
         PowerDomain(
@@ -204,5 +206,12 @@ MODES: dict[Mode, ModeEntry] = {
     Mode.ACTIVE: ModeEntry(
         on=("cpu", "engine", "wcache", "mctl", "audio", "image"), core=True, permits=("act", "mram")
     ),
+    Mode.AUDIO_INFER: ModeEntry(
+        on=("engine", "wcache", "mctl", "audio"), core=True, permits=("act", "mram")
+    ),
+    Mode.IMAGE_INFER: ModeEntry(
+        on=("engine", "wcache", "mctl", "image"), core=True, permits=("act", "mram")
+    ),
 }
-"""In the watch modes the front end's own clock runs, and nothing else."""
+"""In the watch modes the front end's own clock runs, and nothing else.  A wake-up of one leads to
+the mode in which it goes on while the engine works, or to one with the CPU."""

@@ -163,7 +163,7 @@ class Scrambler(FragmentTransformer):
         width = Shape.cast(memory._data.shape).width
         key = self.noise.choose(width, self.noise.key) if memory._write_ports else Const(0, width)
         for port in changed._write_ports:
-            port._data = port._data ^ key
+            port._data = (port._data ^ key)[:width]  # a signed word would grow
         for i, port in enumerate(changed._read_ports):
             data, port._data = port._data, Signal(width, name=f"stored_{i}")
             around.add_statements("comb", data.eq(port._data ^ key))

@@ -1,8 +1,8 @@
-"""The chip as far as it goes: engine, memories, MRAM and power, start to done without a CPU."""
+"""The chip as far as it goes: engine, memories, MRAM, audio and power, working without a CPU."""
 
 from collections.abc import Callable
 
-from amaranth.hdl import Assert, Cat, DomainRenamer, Module
+from amaranth.hdl import Assert, Cat, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -14,18 +14,30 @@ from hdl.mram.bank import MramBank
 from hdl.mram.cache import WeightCache
 from hdl.mram.manager import MaintenancePort, MramManager
 from hdl.mram.signals import FactoryWrite, WordPort
-from hdl.power.domains import Gating, Mode, PowerState, coarse_domains, fast_domains, power_domains
+from hdl.power.domains import (
+    Gating,
+    Mode,
+    PowerState,
+    WakeSource,
+    coarse_domains,
+    fast_domains,
+    power_domains,
+)
 from hdl.power.fast import FastLevel
 from hdl.power.pmu import Pmu
 from hdl.power.policy import GatingPolicy
+from hdl.soc.audio_path import AudioPins, AudioPort, connect_audio
 from hdl.soc.islands import Islands
 from hdl.soc.run_control import RunControl, RunError
+from hdl.soc.window_writer import WindowWriter
 
 __all__ = ["Chip"]
 
 
 class Chip(wiring.Component):
-    """Engine, weight cache, activation memory and MRAM, each in its power domain.
+    """Engine, weight cache, activation memory, MRAM and audio, each in its power domain.
+
+    Clock domains: ``sync`` is the core's, ``aon`` the always-on one, ``audio`` the microphone's.
 
     Parameters
     ----------
@@ -69,8 +81,16 @@ class Chip(wiring.Component):
         In the order of `power_domains`.
     mac_active, wait_weights, wait_drain : Out(1)
         See `Engine`.
-    mode_request, mode, mode_ready, wake, core_clock, power_error
+    audio : In(AudioPort)
+        Registers and state of the audio front end, on ``sync``.
+    audio_pins : In(AudioPins)
+        Its microphone, on ``audio``.
+    audio_clock : Out(1)
+        The domain ``audio`` has power, or is about to: its clock is to run.
+    mode_request, wake_mode, mode, mode_ready, wake_clear, wake_pending, core_clock, power_error
         See `Pmu`: on the clock ``aon``.  ``power_error`` is its ``error``.
+    wake : In(3)
+        The PMU's; the microphone's wake-up is AUDIO, too.
     """
 
     def __init__(
@@ -107,10 +127,16 @@ class Chip(wiring.Component):
                 "mac_active": Out(1),
                 "wait_weights": Out(1),
                 "wait_drain": Out(1),
+                "audio": In(AudioPort(config)),
+                "audio_pins": In(AudioPins()),
+                "audio_clock": Out(1),
                 "mode_request": In(Mode),
+                "wake_mode": In(Mode),
                 "mode": Out(Mode),
                 "mode_ready": Out(1),
                 "wake": In(3),
+                "wake_clear": In(4),
+                "wake_pending": Out(4),
                 "core_clock": Out(1),
                 "power_error": Out(1),
             }
@@ -143,15 +169,22 @@ class Chip(wiring.Component):
         )
         m.submodules.mram = mram = MramArray(config, bank=self.bank, power_aware=self.power_aware)
 
+        words, audio_wake = connect_audio(m, islands, config, self.audio, self.audio_pins)
+        m.submodules.writer = writer = WindowWriter(config)
+        connect(m, words, writer.i)
+        start = Signal()
+        m.d.comb += start.eq(self.start | writer.start)
+
         self.connect_stream(m, engine, cache, mctl, mram)
-        self.connect_run(m, run, engine, cache, mctl, fast)
-        self.connect_memory(m, engine, memory, policy)
+        self.connect_run(m, run, engine, cache, mctl, fast, start)
+        self.connect_memory(m, engine, memory, policy, writer)
+        self.connect_writer(m, writer, engine, fast)
         self.connect_policy(m, policy, engine, cache, mctl, fast, mram)
-        self.connect_modes(m, pmu, fast)
+        self.connect_modes(m, pmu, fast, audio_wake)
         m.d.sync += [
             Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
             Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
-            Assert(~self.start | fast.allowed, "started in a mode that does not permit it"),
+            Assert(~start | fast.allowed, "started in a mode that does not permit it"),
         ]
         return m
 
@@ -175,18 +208,18 @@ class Chip(wiring.Component):
             cache.wake_mark.eq(engine.wake_mark),
         ]
 
-    def connect_run(self, m, run, engine, cache, mctl, fast):
+    def connect_run(self, m, run, engine, cache, mctl, fast, start):
         """A run, from its start to its end or its error."""
         segments = self.config.activation_segments
         m.d.comb += [
-            engine.start.eq(self.start),
+            engine.start.eq(start),
             engine.program.eq(self.program),
-            cache.clear.eq(self.start),
+            cache.clear.eq(start),
             cache.stop.eq(engine.stop | run.stop),
-            mctl.clear.eq(self.start),
-            mctl.idle.eq(~engine.busy & ~self.start & fast.allowed),
+            mctl.clear.eq(start),
+            mctl.idle.eq(~engine.busy & ~start & fast.allowed),
             fast.busy.eq(engine.busy | mctl.busy),
-            run.start.eq(self.start),
+            run.start.eq(start),
             run.running.eq(engine.busy),
             run.failed.eq(cache.failed),
             run.kind.eq(cache.error_kind),
@@ -207,16 +240,34 @@ class Chip(wiring.Component):
             self.wait_drain.eq(engine.wait_drain),
         ]
 
-    def connect_memory(self, m, engine, memory, policy):
-        """Activations, between engine, memory and host."""
+    def connect_memory(self, m, engine, memory, policy, writer):
+        """Activations, between engine, memory, and the host or a front end in its turn."""
         for engine_read, read in zip(engine.memory_reads, memory.reads, strict=True):
             connect(m, engine_read, read)
         connect(m, engine.memory_write, memory.write)
-        connect(m, flipped(self.host), memory.host)
+        host, other, port = self.host, writer.memory, memory.host
         m.d.comb += [
+            getattr(port, name).eq(Mux(writer.taken, getattr(other, name), getattr(host, name)))
+            for name in ("open", "enable", "write", "bank", "address", "data")
+        ]
+        m.d.comb += [
+            host.ready.eq(port.ready & ~writer.taken),
+            other.ready.eq(port.ready & writer.taken),
+            host.q.eq(port.q),
             memory.on.eq(Cat(state == PowerState.ON for state in policy.states)),
             memory.host_ready.eq(policy.host_ready),
-            policy.host_open.eq(self.host.open),
+            policy.host_open.eq(port.open),
+        ]
+
+    def connect_writer(self, m, writer, engine, fast):
+        """What a front end waits for before it writes, and what it is told."""
+        m.d.comb += [
+            writer.busy.eq(engine.busy | self.start | ~fast.allowed),
+            writer.host.eq(self.host.open),
+            writer.automatic.eq(self.audio.automatic),
+            writer.release.eq(self.audio.release),
+            self.audio.full.eq(writer.full),
+            self.audio.started.eq(writer.started),
         ]
 
     def connect_policy(self, m, policy, engine, cache, mctl, fast, mram):
@@ -261,14 +312,17 @@ class Chip(wiring.Component):
         """What the sequencer of an MRAM bank does; a place for tests to interfere."""
         return getattr(fast.control, name)
 
-    def connect_modes(self, m, pmu, fast):
+    def connect_modes(self, m, pmu, fast, audio_wake):
         """The PMU's ports, and the states of all domains."""
         connect(m, pmu.link, fast.link)
         m.d.comb += [
             pmu.mode_request.eq(self.mode_request),
-            pmu.wake_mode.eq(Mode.INFER),
-            pmu.wake.eq(self.wake),
+            pmu.wake_mode.eq(self.wake_mode),
+            pmu.wake.eq(self.wake | audio_wake << WakeSource.AUDIO.value),
             pmu.wake_mask.eq(0b111),
+            pmu.wake_clear.eq(self.wake_clear),
+            self.wake_pending.eq(pmu.wake_pending),
+            self.audio_clock.eq(pmu.control.audio.switches.any()),
             self.mode.eq(pmu.mode),
             self.mode_ready.eq(pmu.mode_ready),
             self.core_clock.eq(pmu.core_clock),

@@ -55,15 +55,16 @@ class Islands:
         retained: Sequence[Signal] = (),
     ) -> Component:
         """``block`` in a domain of the PMU; ``reset`` is one more reason to reset it."""
-        m, steps = self.m, self.domains[name].steps
-        m.submodules[f"{name}_crossing"] = crossing = ControlCrossing(steps)
+        m, steps, clock = self.m, self.domains[name].steps, self.domains[name].clock
+        crossing = ControlCrossing(steps)
+        m.submodules[f"{name}_crossing"] = on_clock(clock, crossing)
         self.pass_on(self.sequencer_control(name), crossing.i)
         control = DomainControl(steps).create(path=(f"{name}_control",))
         self.pass_on(crossing.o, control)
         if reset is not None:
             m.d.comb += control.reset.eq(crossing.o.reset | reset)
         island = self.switched(name, block, control, clock="aon", retained=retained)
-        m.submodules[name] = island
+        m.submodules[name] = on_clock(clock, island)
         return island
 
     def fast_domain(self, name: str, block: Component) -> Component:
@@ -76,7 +77,7 @@ class Islands:
         self.m.d.comb += control.good.eq(self.supply(name, control.switches, clock="aon"))
 
     def switched(self, name: str, block: Component, control, *, clock: str, retained=()):
-        """``block`` under ``control``, with its switches on ``clock``."""
+        """``block`` under ``control``, with its switches on ``clock``: not yet a submodule."""
         island = Switched(
             block, self.domains[name], power_aware=self.power_aware, retained=retained
         )
@@ -85,7 +86,7 @@ class Islands:
         outputs = Cat(
             value for _, member, value in block.signature.flatten(island) if member.flow is Flow.Out
         )
-        self.m.d.sync += Assert(
+        self.m.d[self.domains[name].clock] += Assert(
             island.supply | ~outputs.any(), f"domain {name} is dead and drives its neighbours"
         )
         return island
@@ -93,7 +94,7 @@ class Islands:
     def supply(self, name: str, switches: Value, *, clock: str) -> Value:
         """Whether the supply of a domain is up: its switches, modelled."""
         model = SwitchModel(self.domains[name].steps, SWITCH_DELAY)
-        self.m.submodules[f"{name}_supply"] = DomainRenamer(clock)(model)
+        self.m.submodules[f"{name}_supply"] = on_clock(clock, model)
         self.m.d.comb += model.switches.eq(switches)
         return model.good
 
@@ -102,3 +103,8 @@ class Islands:
         names = ("switches", "isolate", "save", "restore", "retain", "clock", "reset")
         self.m.d.comb += [getattr(target, name).eq(getattr(source, name)) for name in names]
         self.m.d.comb += source.good.eq(target.good)
+
+
+def on_clock(clock: str, component: Component):
+    """``component``, written for ``sync``, on ``clock``."""
+    return component if clock == "sync" else DomainRenamer(clock)(component)

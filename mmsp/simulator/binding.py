@@ -12,6 +12,7 @@ __all__ = [
     "ERROR_PORT",
     "OK",
     "RUNNING",
+    "SILENT",
     "STOPPED",
     "counts",
     "load",
@@ -20,7 +21,7 @@ __all__ = [
     "table",
 ]
 
-OK, RUNNING, STOPPED, ERROR_PORT = range(4)  # enum Status
+OK, RUNNING, STOPPED, ERROR_PORT, SILENT = range(5)  # enum Status
 
 COUNTERS = (
     "cycles", "mram_reads", "mram_active_cycles", "mac_active_cycles", "wait_weights_cycles",
@@ -51,6 +52,12 @@ class CErrorReport(ctypes.Structure):
     """``struct ErrorReport``."""
 
     _fields_ = [(name, ctypes.c_uint64) for name in ("cycle", "kind", "address")]
+
+
+class CElapsed(ctypes.Structure):
+    """``struct Elapsed``."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("time", "core", "aon", "audio")]
 
 
 def counts(record: CCounters) -> dict[str, int]:
@@ -98,6 +105,20 @@ def load(path: Path) -> ctypes.CDLL:
         ("enter", status, [handle, word]),
         ("mode", ctypes.c_int, [handle]),
         ("wake", status, [handle, word]),
+        ("wake_mode", status, [handle, word]),
+        ("clear_wake", status, [handle]),
+        ("wake_pending", ctypes.c_uint64, [handle]),
+        ("request", status, [handle, word]),
+        ("audio", status, [handle, word, ctypes.c_char_p]),
+        ("start_at", status, [handle, word]),
+        ("tables", status, [handle, ctypes.c_char_p, size, size]),
+        ("audio_pulse", status, [handle, word]),
+        ("audio_status", ctypes.c_uint64, [handle]),
+        ("hear", None, [handle, address, size]),
+        ("hush", None, [handle]),
+        ("unheard", size, [handle]),
+        ("listen", status, [handle, ctypes.c_uint64, ctypes.c_uint64]),
+        ("elapsed", ctypes.POINTER(CElapsed), [handle]),
         ("wait", status, [handle, word]),
         ("mutant", status, [handle, word]),
         ("corrected", ctypes.c_uint64, [handle]),

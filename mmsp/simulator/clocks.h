@@ -1,13 +1,15 @@
-// The verilated chip, its two clocks, its resets and its power modes, and its waveform.
+// The verilated chip, its three clocks, its resets and its power modes, and its waveform.
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
 #include "Vchip.h"
+#include "microphone.h"
 #include "ports.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -16,6 +18,14 @@
 
 constexpr uint64_t half_period_ns = 10;  // 50 MHz; only the time axis of waveforms sees it
 constexpr int mode_periods = 4096;       // of the always-on clock, for a change of mode
+// Four periods of the always-on clock have 125 of the microphone's: 32.768 kHz, 1.024 MHz.
+constexpr uint32_t aon_periods = 4, audio_periods = 125;
+
+// Rising edges since the reset.  Mirrored by `Elapsed` in audio.py.
+struct Elapsed {
+    uint64_t time;  // in periods of the core clock, whether it ran or not
+    uint64_t core, aon, audio;
+};
 
 class Clocks {
 public:
@@ -56,10 +66,13 @@ public:
         top->start = 0;
         top->rst = 1;
         set_aon_rst(*top, 1);
-        both_edges();
+        set_audio_rst(*top, 1);
+        all_edges();
         top->rst = 0;
         set_aon_rst(*top, 0);
-        both_edges();
+        set_audio_rst(*top, 0);
+        all_edges();
+        elapsed = {};
     }
 
     // Ask for a power mode, and let time pass until it is reached.
@@ -86,31 +99,59 @@ public:
     VerilatedContext context;
     std::unique_ptr<Vchip> top;
     uint32_t aon_ratio = 1;  // core cycles in a period of the always-on clock
+    Elapsed elapsed = {};
+    Microphone microphone;
 
 protected:
     bool core_runs() const { return !has_core_clock<Vchip> || core_clock_of(*top); }
 
     // Time goes on to the next rising edge of a clock that runs.  Every `aon_ratio` core cycles the
-    // always-on clock rises, together with the core clock unless that one stands.
+    // always-on clock rises, together with the core clock unless that one stands.  The
+    // microphone's clock rises in the core cycle in which its edge is due, at most once in each.
     void tick() {
         const bool core = core_runs();
-        aon_phase = core ? aon_phase + 1 : aon_ratio;
+        const bool audio = has_audio<Vchip> && audio_clock_of(*top);
+        const uint32_t whole = aon_periods * aon_ratio;  // `audio_phase` of a period
+        uint32_t step = 1;
+        if (!core) {
+            step = aon_ratio - aon_phase;
+            if (audio) step = std::min(step, (whole - audio_phase - 1) / audio_periods + 1);
+            step = std::max(step, 1u);
+        }
+        aon_phase += step;
         if (aon_phase >= aon_ratio) aon_phase = 0;
-        edges(core, has_aon<Vchip> && aon_phase == 0);
+        bool audio_edge = false;
+        if (audio) {
+            audio_phase += step * audio_periods;
+            audio_edge = audio_phase >= whole;
+            if (audio_edge) audio_phase = std::min(audio_phase - whole, whole - 1);
+        }
+        edges(core, has_aon<Vchip> && aon_phase == 0, audio_edge, step);
     }
 
-    // Rising edges of both clocks, whether the chip lets them run or not: for a reset.
-    void both_edges() {
+    // Rising edges of all clocks, whether the chip lets them run or not: for a reset.
+    void all_edges() {
         aon_phase = 0;
-        edges(true, true);
+        audio_phase = 0;
+        edges(true, true, has_audio<Vchip>, 1);
     }
 
     // In waveforms, inputs change with the falling edge before a rising one.
-    void edges(bool core, bool aon) {
+    void edges(bool core, bool aon, bool audio, uint32_t step) {
 #if VM_TRACE
-        if (!core) context.timeInc((aon_ratio - 1) * 2 * half_period_ns);
+        context.timeInc((step - 1) * 2 * half_period_ns);
         record();
 #endif
+        elapsed.time += step;
+        elapsed.core += core;
+        elapsed.aon += aon;
+        elapsed.audio += audio;
+        if (audio) {
+            set_i2s_data(*top, microphone.data());
+            set_i2s_word_select(*top, microphone.word_select());
+            microphone.step();
+            set_audio_clk(*top, 1);
+        }
         if (core) top->clk = 1;
         if (aon) set_aon_clk(*top, 1);
         top->eval();
@@ -119,11 +160,13 @@ protected:
 #endif
         top->clk = 0;
         set_aon_clk(*top, 0);
+        set_audio_clk(*top, 0);
         top->eval();
     }
 
 private:
-    uint32_t aon_phase = 0;  // core cycles since the always-on clock rose
+    uint32_t aon_phase = 0;    // core cycles since the always-on clock rose
+    uint32_t audio_phase = 0;  // since the microphone's rose, in 1/125 of a core cycle
 
 #if VM_TRACE
     void record() {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "audio_port.h"
 #include "clocks.h"
 #include "output.h"
 #include "ports.h"
@@ -19,7 +20,7 @@
 
 namespace {
 
-enum Status : int { OK = 0, RUNNING = 1, STOPPED = 2, ERROR_PORT = 3 };
+enum Status : int { OK = 0, RUNNING = 1, STOPPED = 2, ERROR_PORT = 3, SILENT = 4 };
 
 constexpr uint64_t shortest_period = 8;  // cycles between samples, doubled when they are
 constexpr size_t most_samples = 2048;
@@ -144,6 +145,64 @@ public:
         return error_of(*top) ? abort() : OK;
     }
 
+    // Tell the audio front end, and let it take a core cycle to be there.
+    void set_audio(uint32_t field, const uint8_t* bytes) {
+        if (!set_audio_field(*top, field, bytes)) throw std::runtime_error("no such register");
+        tick();
+        tick();
+    }
+
+    // Rows for the front end's tables, `row_bytes` each.
+    void write_tables(const uint8_t* rows, size_t count, size_t row_bytes) {
+        if constexpr (has_audio<Vchip>)
+            for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
+                for (int waited = 0; !top->MEMBER(audio, tables___05Fready); ++waited) {
+                    if (waited > host_cycles) throw std::runtime_error("no row for a table is taken");
+                    tick();
+                }
+                auto& row = top->MEMBER(audio, tables___05Fpayload);
+                set_bytes(row, rows + i * row_bytes, std::min(row_bytes, sizeof row));
+                top->MEMBER(audio, tables___05Fvalid) = 1;
+                tick();
+                top->MEMBER(audio, tables___05Fvalid) = 0;
+                tick();
+                tick();
+            }
+    }
+
+    // A pulse of one core cycle on `clear`, `resume` or `release`.
+    void pulse_audio(uint32_t pulses) {
+        set_audio_pulses(*top, pulses);
+        tick();
+        set_audio_pulses(*top, 0);
+        tick();
+    }
+
+    // Forget all wake-ups; the always-on clock has to see it.
+    void clear_wake() {
+        set_wake_clear(*top, 15);
+        wait(2);
+        set_wake_clear(*top, 0);
+        wait(1);
+    }
+
+    // Until a window is complete and, if it starts its network itself, that one has ended: OK.
+    // SILENT `quiet` periods of the always-on clock after the microphone's last sample; RUNNING
+    // after `budget` periods.
+    Status listen(uint64_t budget, uint64_t quiet) {
+        const uint64_t end = elapsed.aon + budget;
+        while (elapsed.aon < end) {
+            if (microphone.left()) last_sound = elapsed.aon;
+            if (elapsed.aon > last_sound + quiet) return SILENT;
+            tick();
+            if (context.gotFinish()) return STOPPED;
+            if (error_of(*top)) return ERROR_PORT;
+            if (audio_full(*top) && !top->busy && (!audio_automatic(*top) || audio_started(*top)))
+                return OK;
+        }
+        return RUNNING;
+    }
+
     // Bytes of an MRAM word: 16 of data, or the 18 of a code word in a port of 144 bits.
     static constexpr size_t word_bytes() {
         return sizeof(Vchip::MEMBER(mram_write, data)) == 16 ? 16 : 18;
@@ -238,8 +297,8 @@ private:
 
     uint64_t next_sample = shortest_period;
     uint64_t banks_before = 0;
+    uint64_t last_sound = 0;  // period of the always-on clock
     uint32_t domains = 0, quiet_cycles = 0;
-
 };
 
 // Runs `body` on `harness`; whatever stops the design becomes STOPPED and a message.
@@ -310,6 +369,51 @@ int harness_wake(Harness* harness, uint32_t sources) {
 int harness_mutant(Harness* harness, uint32_t mutant) {
     return guarded(harness, [&] { return set_mutant(*harness->top, mutant), OK; });
 }
+
+int harness_wake_mode(Harness* harness, uint32_t mode) {
+    return guarded(harness, [&] { return set_wake_mode(*harness->top, mode), OK; });
+}
+
+int harness_clear_wake(Harness* harness) {
+    return guarded(harness, [&] { return harness->clear_wake(), OK; });
+}
+
+// Ask for a mode and do not wait: a chip that is awake stays so until its wake-ups are cleared.
+int harness_request(Harness* harness, uint32_t mode) {
+    return guarded(harness, [&] { return request_mode(*harness->top, mode), OK; });
+}
+
+int harness_audio(Harness* harness, uint32_t field, const uint8_t* bytes) {
+    return guarded(harness, [&] { return harness->set_audio(field, bytes), OK; });
+}
+
+// The program that a window starts.
+int harness_start_at(Harness* harness, uint32_t address) {
+    return guarded(harness, [&] { return harness->top->program = address, OK; });
+}
+
+int harness_tables(Harness* harness, const uint8_t* rows, size_t count, size_t row_bytes) {
+    return guarded(harness, [&] { return harness->write_tables(rows, count, row_bytes), OK; });
+}
+
+int harness_audio_pulse(Harness* harness, uint32_t pulses) {
+    return guarded(harness, [&] { return harness->pulse_audio(pulses), OK; });
+}
+
+void harness_hear(Harness* harness, const int16_t* samples, size_t count) {
+    harness->microphone.hear(samples, count);
+}
+
+void harness_hush(Harness* harness) { harness->microphone.stop(); }
+
+int harness_listen(Harness* harness, uint64_t budget, uint64_t quiet) {
+    return guarded(harness, [&] { return harness->listen(budget, quiet); });
+}
+
+uint64_t harness_audio_status(Harness* harness) { return audio_status_of(*harness->top); }
+uint64_t harness_wake_pending(Harness* harness) { return wake_pending_of(*harness->top); }
+size_t harness_unheard(Harness* harness) { return harness->microphone.left(); }
+const Elapsed* harness_elapsed(Harness* harness) { return &harness->elapsed; }
 
 int harness_wait(Harness* harness, uint32_t periods) {
     return guarded(harness, [&] { return harness->wait(periods), OK; });

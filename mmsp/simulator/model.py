@@ -129,6 +129,7 @@ class ChipModel:
     def reset(self) -> None:
         """Apply reset for one cycle, and go to mode INFER.  Memories keep their contents."""
         self.set_ratio(min(self.aon_ratio, RESET_RATIO))
+        self.call("wake_mode", Mode.INFER.value)
         self.call("reset")
         self.enter(Mode.INFER)
         self.set_ratio(self.aon_ratio)
@@ -344,7 +345,7 @@ class ChipModel:
                 raise ValueError(f"{name} must be in 0..{limit - 1}, not {wrong}")
         return banks.astype(np.uint32), addresses.astype(np.uint32)
 
-    def call(self, function: str, *arguments: int) -> int:
+    def call(self, function: str, *arguments: int | bytes) -> int:
         """Call ``harness_<function>``; whatever stops the design becomes an exception."""
         if self.handle is None:
             raise SimulationError("the simulation has been closed")

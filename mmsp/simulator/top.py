@@ -4,10 +4,13 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetS
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, Flow
 
-__all__ = ["AON_INPUTS", "RegisteredInputs"]
+__all__ = ["CLOCKS", "RegisteredInputs"]
 
-AON_INPUTS = ("mode_request", "wake")
-"""Ports of the chip that its always-on clock samples: they work while the core clock stands."""
+CLOCKS = {
+    "mode_request": "aon", "wake_mode": "aon", "wake": "aon", "wake_clear": "aon",
+    "audio_pins": "audio",
+}  # fmt: skip
+"""Ports of the chip that another clock than the core's samples: they work while that one stands."""
 
 
 class RegisteredInputs(wiring.Component):
@@ -17,7 +20,7 @@ class RegisteredInputs(wiring.Component):
     input has changed; the next state of every register depends on the reset.  For the FULL chip
     that was half of the time.  Logic behind registers is evaluated once a cycle.
 
-    Inputs are registered on the core clock, `AON_INPUTS` on the clock ``aon``, if there are any.
+    Inputs are registered on the core clock, those in `CLOCKS` on theirs, if there are any.
     """
 
     def __init__(self, component: Component):
@@ -27,9 +30,8 @@ class RegisteredInputs(wiring.Component):
     def elaborate(self, platform):
         """Connect outputs directly and inputs through registers, themselves without reset."""
         m = Module()
-        clocks = ["sync"]
-        if any(name in self.signature.members for name in AON_INPUTS):
-            clocks.append("aon")
+        there = {CLOCKS[name] for name in self.signature.members if name in CLOCKS}
+        clocks = ["sync", *sorted(there)]
         for clock in clocks:
             inner = f"inner_{clock}"
             m.domains += ClockDomain(inner, local=True)
@@ -46,7 +48,7 @@ class RegisteredInputs(wiring.Component):
         ):
             if member.flow == Flow.In:
                 register = Signal.like(outside, name="__".join(map(str, path)), reset_less=True)
-                m.d["aon" if path[0] in AON_INPUTS else "sync"] += register.eq(outside)
+                m.d[CLOCKS.get(str(path[0]), "sync")] += register.eq(outside)
                 m.d.comb += inside.eq(register)
             else:
                 m.d.comb += outside.eq(inside)
