@@ -1,6 +1,6 @@
 """Frames of pixels into and out of the stages of the image front end, with gaps anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cocotb
@@ -71,17 +71,25 @@ class FrameSource:
         self.valid.value = 0
 
     async def send(
-        self, frame: ArrayLike, blanking: Blanking = BACK_TO_BACK, *, pixels: int | None = None
+        self,
+        frame: ArrayLike,
+        blanking: Blanking = BACK_TO_BACK,
+        *,
+        pixels: int | None = None,
+        gaps: Mapping[int, int] | None = None,
     ) -> None:
         """Send a frame, or its first ``pixels`` pixels; returns in the last one's clock's edge.
 
         The blanking behind the last line is waited for, that of a frame cut short is not.
+        ``gaps`` are more idle clocks in front of pixels, by their index.
         """
         words = pixel_words(frame, self.bits)
         width = np.asarray(frame).shape[1]
         for index, word in enumerate(words[:pixels].tolist()):
-            while self.rng.random() < blanking.pixels:
+            while blanking.pixels and self.rng.random() < blanking.pixels:
                 await self.idle(1)
+            if gaps and index in gaps:
+                await self.idle(gaps[index])
             self.payload.value = word
             self.valid.value = 1
             await RisingEdge(self.clk)
@@ -112,22 +120,38 @@ class FrameMonitor:
         Of one value; values of a pixel.
     abort : str, optional
         Name of a port that takes back the pixels of the frame in progress.
+    beside : str, optional
+        Name of a port of one bit that goes with each pixel.
 
     Attributes
     ----------
     frames : list of IntArray
         Complete ones: ``(rows, columns)``, and ``channels`` behind if there is more than one.
+    beside_frames : list of IntArray
+        The same of ``beside``.
     words : list of int
         Pixels of the frame in progress.
     aborted : int
         Frames that were taken back after at least one pixel.
     """
 
-    def __init__(self, dut, name: str, bits: int, channels: int = 1, *, abort: str | None = None):
+    def __init__(
+        self,
+        dut,
+        name: str,
+        bits: int,
+        channels: int = 1,
+        *,
+        abort: str | None = None,
+        beside: str | None = None,
+    ):
         self.clk, self.rst = dut.clk, dut.rst
         self.name = name
         self.valid, self.payload = dut[f"{name}__valid"], dut[f"{name}__payload"]
         self.abort = dut[abort] if abort else None
+        self.beside = dut[beside] if beside else None
+        self.bits_beside: list[bool] = []
+        self.beside_frames: list[NDArray[np.int64]] = []
         self.bits, self.channels = bits, channels
         self.frames: list[NDArray[np.int64]] = []
         self.words: list[int] = []
@@ -145,13 +169,23 @@ class FrameMonitor:
             if self.abort is not None and self.abort.value == 1:
                 assert not valid, f"{self.name}: a pixel with the abort"
                 self.aborted += bool(self.words)
-                self.words = []
+                self.words, self.bits_beside = [], []
             if valid:
                 word = self.payload.value.to_unsigned()
                 self.words.append(word)
+                if self.beside is not None:
+                    self.bits_beside.append(self.beside.value == 1)
                 if word & ends == ends:
-                    self.frames.append(self.assemble(self.words))
-                    self.words = []
+                    self.end_frame()
+
+    def end_frame(self) -> None:
+        """Keep a complete frame."""
+        frame = self.assemble(self.words)
+        self.frames.append(frame)
+        if self.beside is not None:
+            bits = np.array(self.bits_beside, dtype=np.int64)
+            self.beside_frames.append(bits.reshape(frame.shape[:2]))
+        self.words, self.bits_beside = [], []
 
     def assemble(self, words: Sequence[int]) -> NDArray[np.int64]:
         """Shape a complete frame's pixels; its flags give the width."""
