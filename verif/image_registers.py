@@ -1,0 +1,56 @@
+"""What firmware writes into the image front end's hardware, and reads there."""
+
+from hdl.image.colour import COLOUR_MATRIX
+from hdl.image.dvp import DvpConfig as DvpRegisters
+from hdl.image.pixels import BAYER_ORDERS, PHASES, FrameSize
+from hdl.image.raw_pipeline import RAW_SETTINGS
+from hdl.image.statistics import BINS, COUNT_BITS, SUM_BITS
+from models.image.dvp import DvpConfig
+from models.image.pipeline import Settings
+from models.image.statistics import Statistics
+
+__all__ = ["camera_registers", "frame_size", "matrix_register", "raw_registers", "statistics_of"]
+
+
+def camera_registers(config: DvpConfig) -> int:
+    """Port ``config``."""
+    fields = {name: getattr(config, name) for name in ("bits", "vsync_low", "href_low")}
+    return DvpRegisters.as_shape().const(fields).as_bits()
+
+
+def frame_size(config: DvpConfig) -> int:
+    """Port ``size``."""
+    return FrameSize.const({"width": config.width, "height": config.height}).as_bits()
+
+
+def raw_registers(settings: Settings) -> int:
+    """Port ``raw``."""
+    fields = {
+        "order": BAYER_ORDERS.index(settings.order),
+        "black_levels": list(settings.black_levels),
+        "bad_pixel_threshold": settings.bad_pixel_threshold,
+        "bad_pixel_rank": settings.bad_pixel_rank,
+        "clip_limit": settings.clip_limit,
+        "gains": list(settings.gains),
+    }
+    return RAW_SETTINGS.const(fields).as_bits()
+
+
+def matrix_register(settings: Settings) -> int:
+    """Port ``matrix``."""
+    return COLOUR_MATRIX.const([list(row) for row in settings.matrix]).as_bits()
+
+
+def statistics_of(bits: int) -> Statistics:
+    """What the port ``statistics`` says."""
+    widths = [SUM_BITS] * PHASES + [COUNT_BITS] * (PHASES + BINS + 1)
+    values = []
+    for width in widths:
+        values.append(bits & ((1 << width) - 1))
+        bits >>= width
+    return Statistics(
+        sums=tuple(values[:PHASES]),
+        counts=tuple(values[PHASES : 2 * PHASES]),
+        histogram=tuple(values[2 * PHASES : -1]),
+        clipped=values[-1],
+    )
