@@ -5,7 +5,7 @@ The result has the type that the model's file declares and one dimension more, t
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from mmsp.audio.targets import Features
 from mmsp.audio.windows import AudioOptions, hear
 from mmsp.description import Port
 from mmsp.errors import InputError
+from mmsp.imaging.development import Development
+from mmsp.imaging.viewing import Viewing, see
 from mmsp.pictures import PICTURE_SUFFIXES, from_picture_values, read_picture
 
 __all__ = ["Batch", "make_batch", "random_batch", "read_file", "read_inputs"]
@@ -30,7 +32,8 @@ class Batch:
 
     ``values``: by input name, ``(count, *shape)`` of the declared type.  ``single``: they came
     without a leading dimension for the batch.  ``notes``: what was converted, for the user.
-    ``audio``: by input name, the features that came from a recording.
+    ``audio``: by input name, the features that came from a recording.  ``pictures``: likewise, what
+    came through the image front end.
     """
 
     values: dict[str, NDArray]
@@ -38,6 +41,7 @@ class Batch:
     single: bool
     notes: list[str]
     audio: dict[str, Features] = field(default_factory=dict)
+    pictures: dict[str, Development] = field(default_factory=dict)
 
 
 def read_file(path: Path, what: str) -> bytes:
@@ -53,11 +57,15 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 def read_inputs(
-    arguments: Sequence[str], ports: Sequence[Port], listening: AudioOptions = AudioOptions()
+    arguments: Sequence[str],
+    ports: Sequence[Port],
+    listening: AudioOptions = AudioOptions(),
+    viewing: Viewing | None = None,
 ) -> Batch:
     """Read what ``--input`` named: ``F`` or ``NAME=F``, each once for an input.
 
-    ``listening`` is what to do with recordings.
+    ``listening`` is what to do with recordings; with ``viewing``, files that are neither arrays nor
+    recordings go through the image front end.
 
     Raises
     ------
@@ -68,6 +76,7 @@ def read_inputs(
     values: dict[str, object] = {}
     notes: list[str] = []
     audio: dict[str, Features] = {}
+    pictures: dict[str, Development] = {}
     for argument in arguments:
         name, text = split_argument(argument, by_name)
         path = Path(text)
@@ -78,6 +87,12 @@ def read_inputs(
             )
             read: dict[str, object] = {target: heard}
             audio[target] = features
+            notes += said
+        elif viewing is not None and path.suffix.lower() not in ARRAY_SUFFIXES:
+            target = name or only(path, by_name)
+            data = read_file(path, "input")
+            seen, pictures[target], said = see(path, data, by_name[target], viewing)
+            read = {target: seen}
             notes += said
         else:
             read = read_arrays(path, name, by_name, notes)
@@ -90,8 +105,10 @@ def read_inputs(
             f"{listening.given} is about recordings, and no --input is one "
             f"({', '.join(RECORDING_SUFFIXES)})"
         )
+    if viewing is not None and not pictures:
+        raise InputError("--through-isp is about pictures, and no --input is one")
     batch = make_batch(values, ports)
-    return Batch(batch.values, batch.count, batch.single, notes + batch.notes, audio)
+    return replace(batch, notes=notes + batch.notes, audio=audio, pictures=pictures)
 
 
 def split_argument(argument: str, ports: Mapping[str, Port]) -> tuple[str | None, str]:

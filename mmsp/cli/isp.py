@@ -17,7 +17,7 @@ from mmsp.description import graph_ports
 from mmsp.errors import InputError
 from mmsp.imaging.development import Development, develop
 from mmsp.imaging.frames import read_frame
-from mmsp.imaging.options import IspOptions
+from mmsp.imaging.options import FIELDS, IspOptions
 from mmsp.imaging.registers import format_of
 from mmsp.imaging.summary import frame_lines, to_json
 from mmsp.imaging.targets import DEFAULT_TARGET, TARGETS
@@ -83,9 +83,10 @@ def main(arguments: argparse.Namespace) -> int:
     """Read, process, write, and say what was done."""
     to_stdout = arguments.json == STDOUT
     paths = [Path(name) for name in arguments.frames]
+    check_options(arguments)
     options = given_options(arguments)
-    inputs = [*paths, *(Path(each) for each in (arguments.isp_settings, arguments.model) if each)]
-    with OutputFiles(inputs) as files:
+    others = (arguments.isp_settings, arguments.model, arguments.gamma)
+    with OutputFiles([*paths, *(Path(each) for each in others if each)]) as files:
         pictures = numbered(files, arguments.output, "--output", len(paths))
         jpegs = numbered(files, arguments.jpeg, "--jpeg", len(paths))
         tensor_file = files.add(arguments.tensor, "--tensor")
@@ -122,15 +123,27 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if made.mismatches else 0
 
 
+def check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that nothing would come of, before anything is read."""
+    tensor = bool(arguments.tensor or arguments.model)
+    for needed, there, options in (
+        ("--jpeg", bool(arguments.jpeg), ("quality",)),
+        ("--change", arguments.change, [name for name in FIELDS if name.startswith("change_")]),
+        ("--model", bool(arguments.model), ("tensor_range",)),
+        ("--tensor or --change", tensor or arguments.change, ("tensor_size", "crop")),
+        ("--tensor or --jpeg", tensor or bool(arguments.jpeg), ("grey",)),
+    ):
+        for name in options:
+            if not there and getattr(arguments, name):
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} is about {needed}, which is not there")
+
+
 def tensor_options(
     arguments: argparse.Namespace, options: IspOptions
 ) -> tuple[IspOptions, TensorFormat]:
     """Options and registers for the tensor of ``--model``."""
     if arguments.model is None:
-        if options.tensor_range is not None:
-            raise InputError(
-                "--tensor-range is about the scale of a network, and there is no --model"
-            )
         return options, SHIFTED
     model = load_model(arguments.model)
     if model.graph is not None:

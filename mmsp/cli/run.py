@@ -18,6 +18,7 @@ from hdl.power.domains import Gating
 from mmsp.audio.frontends import frontend_files
 from mmsp.audio.windows import AudioOptions
 from mmsp.bench.gating import Ablation, ablate
+from mmsp.cli.isp_options import add_isp_settings
 from mmsp.cli.options import (
     add_channel,
     add_config,
@@ -33,6 +34,8 @@ from mmsp.cli.output_files import OutputFile, OutputFiles
 from mmsp.compiler.program import layer_macs
 from mmsp.description import Port, graph_ports
 from mmsp.errors import InputError
+from mmsp.imaging.options import parse_options, read_settings
+from mmsp.imaging.viewing import Viewing
 from mmsp.inputs import Batch, random_batch, read_inputs
 from mmsp.loading import Model, load_image, load_model
 from mmsp.references import compare, golden_outputs, require_graph, tflm_outputs
@@ -70,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run on a window of a recording every N frames (default: the first window, or "
         "consecutive ones if the network has a state)",
     )
+    parser.add_argument(
+        "--through-isp",
+        action="store_true",
+        help="take pictures through the image front end: mosaic, ISP, scaler; RAW files, too",
+    )
+    add_isp_settings(parser)
     parser.add_argument(
         "--target",
         choices=("rtl", *REFERENCES),
@@ -136,6 +145,7 @@ def check_options(arguments: argparse.Namespace) -> None:
     if arguments.stride is not None and arguments.stride < 1:
         raise InputError(f"--stride must be at least 1, and is {arguments.stride}")
     chosen_channel(arguments)
+    chosen_viewing(arguments)
 
 
 def execute(
@@ -190,6 +200,7 @@ def named_files(arguments: argparse.Namespace) -> list[Path]:
         Path(arguments.model),
         *(Path(name) for given in arguments.input for name in (given, given.rpartition("=")[2])),
         *frontend_files(arguments.frontend),
+        *([Path(arguments.isp_settings)] if arguments.isp_settings else []),
     ]
 
 
@@ -202,11 +213,23 @@ def choose_inputs(arguments: argparse.Namespace, ports: list[Port], model: Model
         stateful=model.graph is not None and bool(model.graph.variables),
         target=arguments.target,
     )
+    viewing = chosen_viewing(arguments)
     if arguments.input:
-        return read_inputs(arguments.input, ports, listening)
+        return read_inputs(arguments.input, ports, listening, viewing)
+    if viewing is not None:
+        raise InputError("--through-isp is about pictures, and there is no --input")
     if listening.given:
         raise InputError(f"{listening.given} is about recordings, and there is no --input")
     return random_batch(ports, arguments.seed)
+
+
+def chosen_viewing(arguments: argparse.Namespace) -> Viewing | None:
+    """What to do with pictures, None when they are what the network takes."""
+    if not arguments.through_isp:
+        if arguments.isp_settings is not None:
+            raise InputError("--isp-settings is about --through-isp, which is not there")
+        return None
+    return Viewing(parse_options({}, read_settings(arguments.isp_settings)), arguments.target)
 
 
 def simulate(

@@ -154,7 +154,7 @@ def marked_pixels(made: Development, index: int) -> NDArray[np.uint8] | None:
         return None
     padded = np.pad(bad, MARK)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * MARK + 1,) * 2)
-    marked = windows.any(axis=(2, 3))
+    marked = windows.max(axis=(2, 3)) == 1
     grey = made.outputs[index].rgb.mean(axis=2, keepdims=True)
     return np.where(marked[:, :, None], RED, grey).astype(np.uint8)
 

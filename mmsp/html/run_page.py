@@ -10,6 +10,7 @@ from mmsp.bench.gating import Ablation
 from mmsp.bench.gating_table import MEANINGS
 from mmsp.html.activity import activity_figure, activity_legend, mram_legend
 from mmsp.html.audio import audio_section
+from mmsp.html.imaging import imaging_section
 from mmsp.html.layers import layer_table
 from mmsp.html.memory import memory_blocks, memory_figure, peak_bytes
 from mmsp.html.page import definition_list, make_page, section, tiles
@@ -95,6 +96,7 @@ def run_page(report: Report, image: Image, batch: Batch, ablation: Ablation | No
             ],
         ),
         *audio_section(batch.audio),
+        *imaging_section(batch.pictures),
         section("Inputs and outputs", tensors(report, image, batch)),
         footer(),
     ]

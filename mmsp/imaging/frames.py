@@ -12,9 +12,7 @@ from mmsp.pictures import PICTURE_SUFFIXES, open_picture
 from models.fixedpoint import IntArray
 from models.image.bayer import (
     MAX_HEIGHT,
-    MAX_RAW_BITS,
     MAX_WIDTH,
-    MIN_RAW_BITS,
     MIN_SIZE,
     PIXEL_BITS,
     mosaic,
@@ -104,7 +102,7 @@ def read_frame(path: Path, data: bytes, layout: Layout) -> Frame:
 
 def read_rendered(path: Path, data: bytes, layout: Layout) -> Frame:
     """Lay a mosaic over a picture, shrunk to the largest frame if it is larger."""
-    for name, value in (("--size", layout.size), ("--bits", layout.bits)):
+    for name, value in (("size", layout.size), ("bits", layout.bits)):
         if value is not None:
             raise InputError(f"{name} is about RAW files, and {str(path)!r} is a picture")
     picture = open_picture(path, data)
@@ -127,21 +125,14 @@ def read_rendered(path: Path, data: bytes, layout: Layout) -> Frame:
 
 def read_raw(path: Path, data: bytes, layout: Layout) -> Frame:
     """Unpack a RAW file; pixels above its bits clip, and more than 12 are cut off below."""
-    missing = [
-        option
-        for option, value in (("--size", layout.size), ("--pattern", layout.order))
-        if value is None
-    ]
-    if missing or layout.size is None or layout.order is None:
+    if layout.size is None or layout.order is None:
         raise InputError(
-            f"{str(path)!r} is no picture ({', '.join(FRAME_SUFFIXES)}), and a RAW file needs "
-            f"{' and '.join(missing)}"
+            f"{str(path)!r} is no picture ({', '.join(FRAME_SUFFIXES)}), and a RAW file needs size "
+            "and pattern"
         )
     width, height = layout.size
     check_size(path, width, height)
     bits = layout.bits if layout.bits is not None else guess_bits(len(data), width * height)
-    if not MIN_RAW_BITS <= bits <= MAX_RAW_BITS:
-        raise InputError(f"--bits must be {MIN_RAW_BITS} to {MAX_RAW_BITS}, and is {bits}")
     dtype = np.dtype("u1" if bits == PICTURE_BITS else "<u2")
     expected = width * height * dtype.itemsize
     if len(data) != expected:

@@ -84,8 +84,8 @@ def black_levels(options: IspOptions, frame: Frame) -> tuple[int, ...]:
     highest = (1 << frame.raw_bits) - 1
     if (largest := max(options.black_level)) >= highest:
         raise InputError(
-            f"--black-level must be below {highest:,}, the white of {frame.raw_bits} bits, and is "
-            f"{largest:g}"
+            f"the black level must be below {highest:,}, the white of {frame.raw_bits} bits, and "
+            f"is {largest:g}"
         )
     step = 2.0 ** (frame.raw_bits - PIXEL_BITS)
     return tuple(min(int(level / step + 0.5), white(frame) - 1) for level in options.black_level)
@@ -108,7 +108,7 @@ def scaling_for(options: IspOptions, frame: Frame, tensor: TensorFormat) -> Scal
     crop = options.crop or Crop(0, 0, columns, rows)
     if crop.left + crop.width > columns or crop.top + crop.height > rows:
         raise InputError(
-            f"--crop {crop.width}x{crop.height}+{crop.left}+{crop.top} is not within the "
+            f"crop {crop.width}x{crop.height}+{crop.left}+{crop.top} is not within the "
             f"{columns}x{rows} pixels of {frame.name!r}"
         )
     width, height = options.tensor_size or largest(crop.width, crop.height)
@@ -161,11 +161,11 @@ def format_of(port: Port, options: IspOptions) -> TensorFormat:
             return SHIFTED
         raise InputError(
             f"input {port.name!r} does not take pixels 0..255: its scale {port.scale} and zero "
-            f"point {port.zero_point} are not those of a picture, so --tensor-range (tensor_range "
-            "of the settings) must say what real values 0 and 255 stand for"
+            f"point {port.zero_point} are not those of a picture, so a tensor range must say what "
+            "real values 0 and 255 stand for"
         )
     if port.scale is None or port.zero_point is None:
-        raise InputError(f"input {port.name!r} has no scale, so it can have no --tensor-range")
+        raise InputError(f"input {port.name!r} has no scale, so it can have no tensor range")
     low, high = options.tensor_range
     try:
         return tensor_format(port.scale, port.zero_point, low, high)

@@ -78,10 +78,10 @@ def fit_options(options: IspOptions, port: Port, path: Path) -> IspOptions:
     if options.tensor_size not in (None, (width, height)):
         given = "x".join(map(str, options.tensor_size))
         raise InputError(
-            f"--tensor-size is {given}, and input {port.name!r} takes {width}x{height}"
+            f"the tensor size is {given}, and input {port.name!r} takes {width}x{height}"
         )
     if options.grey and channels != 1:
-        raise InputError(f"--grey makes one channel, and input {port.name!r} takes {channels}")
+        raise InputError(f"grey makes one channel, and input {port.name!r} takes {channels}")
     return replace(options, tensor_size=(width, height), grey=channels == 1)
 
 
