@@ -88,6 +88,26 @@ def test_count():
         assert step.wake == (blocks >= 3)
 
 
+def test_a_frame_cut_short_has_moved_its_complete_blocks():
+    flat = np.full((19, 21), 100)
+    detector = ChangeDetector(ChangeSettings(shift=1))
+    detector.cut_short(flat + 50, 19 * 21)
+    assert detector.reference is None
+    detector.step(flat)
+    before = detector.reference.copy()
+    # Blocks end at pixels 7, 15, 20 of rows 7, 15, 18.
+    for pixels, count in ((7 * 21 + 7, 0), (7 * 21 + 8, 1), (8 * 21, 3), (18 * 21 + 20, 8)):
+        detector.reference = before.copy()
+        detector.cut_short(flat + 50, pixels)
+        assert (detector.reference[0] != before[0]).sum() == count
+    whole = ChangeDetector(ChangeSettings(shift=1))
+    whole.step(flat)
+    whole.step(flat + 50)
+    detector.reference = before
+    detector.cut_short(flat + 50, 19 * 21)
+    assert (detector.reference == whole.reference).all()
+
+
 def lumas(frames, order="RGGB"):
     """Luma of 160 x 120 of each frame, through the mosaic and all stages."""
     for rgb in frames:

@@ -127,24 +127,51 @@ class ChangeDetector:
         ValueError
             When the size is too large, or another than the frame's before.
         """
+        settings = self.settings
+        current = self.statistics(luma)
+        if self.reference is None:
+            self.reference = current
+        difference = self.difference(current)
+        thresholds = np.array([settings.mean_threshold, settings.activity_threshold])
+        far = np.abs(difference) > thresholds[:, None, None] << REFERENCE_BITS
+        self.reference = self.reference + (difference >> settings.shift)
+        changed = (far[0] | far[1]).astype(np.int64)
+        return Change(changed, bool(changed.sum() >= settings.count))
+
+    def cut_short(self, luma: IntArray, pixels: int) -> None:
+        """Take in what has come of a frame that is given up after some of its ``pixels``.
+
+        Its complete blocks have moved the reference: hardware writes each one back at once, and a
+        second copy of the reference would only serve frames that are dropped.  They give no map,
+        do not wake, and are never the first reference.
+        """
+        if self.reference is None:
+            return
+        difference = self.difference(self.statistics(luma))
+        size, (rows, columns) = 1 << self.settings.block_bits, luma.shape
+        _, down, across = difference.shape
+        last_row = np.minimum((np.arange(down) + 1) * size, rows) - 1
+        last_column = np.minimum((np.arange(across) + 1) * size, columns) - 1
+        complete = last_row[:, None] * columns + last_column[None, :] < pixels
+        moved = self.reference + (difference >> self.settings.shift)
+        self.reference = np.where(complete, moved, self.reference)
+
+    def statistics(self, luma: IntArray) -> IntArray:
+        """Statistics of a frame with the reference's fraction bits."""
         rows, columns = luma.shape
         if rows > MAX_OUTPUT_HEIGHT or columns > MAX_OUTPUT_WIDTH:
             raise ValueError(
                 f"change detection takes at most {MAX_OUTPUT_WIDTH}x{MAX_OUTPUT_HEIGHT}, "
                 f"not {columns}x{rows}"
             )
-        settings = self.settings
-        current = block_statistics(luma, settings.block_bits) << REFERENCE_BITS
-        if self.reference is None:
-            self.reference = current
+        return block_statistics(luma, self.settings.block_bits) << REFERENCE_BITS
+
+    def difference(self, current: IntArray) -> IntArray:
+        """Subtract the reference."""
+        assert self.reference is not None
         if self.reference.shape != current.shape:
             raise ValueError(
                 f"the reference has {self.reference.shape[1:]} blocks, the frame "
                 f"{current.shape[1:]}: reset the detector first"
             )
-        difference = current - self.reference
-        thresholds = np.array([settings.mean_threshold, settings.activity_threshold])
-        far = np.abs(difference) > thresholds[:, None, None] << REFERENCE_BITS
-        self.reference = self.reference + (difference >> settings.shift)
-        changed = (far[0] | far[1]).astype(np.int64)
-        return Change(changed, bool(changed.sum() >= settings.count))
+        return current - self.reference
