@@ -2,12 +2,118 @@
 
 """The raw half of the image pipeline in hardware: black level to demosaic."""
 
+import numpy as np
 import pytest
+from amaranth.hdl import Assert, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
+import hdl.image.pixels
+import models.image.bayer
+from hdl.image.bad_pixels import SORTING_NETWORK
+from hdl.image.lines import Tail, WindowBuffer
+from hdl.image.raw_pipeline import RawPipeline
+from models.image.bayer import BAYER_ORDERS, mosaic
+from tests.image_pictures import RAW, needs_pictures, photo
+from verif.formal import prove
 from verif.raw_stages import RawStages
 from verif.sim import simulate
+
+MAX_WIDTH = 6
+"""Of the proof."""
+
+
+class AnyFrames(wiring.Component):
+    """Frames of one width, 4 to 6, and of any height, with any gaps and aborts, for a proof."""
+
+    choice: In(2)
+    valid: In(1)
+    abort: In(1)
+    ends: In(1)
+    value: In(12)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.lines = lines = WindowBuffer(MAX_WIDTH)
+        started, width = Signal(), Signal(range(MAX_WIDTH + 1), init=4)
+        m.d.sync += started.eq(1)
+        with m.If(~started):
+            m.d.sync += width.eq(Mux(self.choice == 3, 4, 4 + self.choice))
+
+        column, row, last_row = Signal(range(MAX_WIDTH)), Signal(range(5)), Signal()
+        last_column = column == width - 1
+        m.d.comb += [
+            lines.abort.eq(self.abort),
+            lines.i.valid.eq(self.valid & started),
+            lines.i.p.value.eq(self.value),
+            lines.i.p.last_column.eq(last_column),
+            lines.i.p.last_row.eq(last_row),
+        ]
+        following = Mux(row == 4, 4, row + 1)
+        with m.If(lines.i.valid):
+            m.d.sync += column.eq(column + 1)
+            with m.If(last_column):
+                m.d.sync += [column.eq(0), row.eq(Mux(last_row, 0, following))]
+                m.d.sync += last_row.eq(~last_row & (following >= 3) & self.ends)
+        with m.If(self.abort):
+            m.d.sync += [column.eq(0), row.eq(0), last_row.eq(0)]
+        m.d.sync += [
+            Assert((width >= 4) & (width <= MAX_WIDTH) & (column < width)),
+            Assert(started | ((column == 0) & (row == 0) & (lines.tail == Tail.NONE))),
+            Assert((row <= 4) & (~last_row | (row >= 3))),
+            Assert((lines.column == column) & (lines.row == row)),
+            Assert((lines.tail == Tail.NONE) | (lines.edge == width - 1)),
+        ]
+        return m
+
+
+@pytest.mark.formal
+def test_tail_and_next_frame_never_meet():
+    prove(AnyFrames(), name="image_window_buffer", max_steps=8)
+
+
+def test_limits_are_the_models():
+    for name in ("PIXEL_BITS", "MAX_WIDTH", "MAX_HEIGHT", "MIN_SIZE", "BAYER_ORDERS"):
+        assert getattr(hdl.image.pixels, name) == getattr(models.image.bayer, name)
+
+
+def test_memory_is_eight_lines():
+    assert RawPipeline().memory_bits == 8 * 1280 * 12
+
+
+def test_network_sorts():
+    """A network that sorts all sequences of 0 and 1 sorts everything."""
+    for word in range(1 << 8):
+        values = [word >> place & 1 for place in range(8)]
+        for first, second in (pair for layer in SORTING_NETWORK for pair in layer):
+            values[first], values[second] = sorted((values[first], values[second]))
+        assert values == sorted(values)
+    assert sum(len(layer) for layer in SORTING_NETWORK) == 19
+
+
+def test_rejects_narrow_lines():
+    with pytest.raises(ValueError, match="max_width must be at least 4, not 3"):
+        WindowBuffer(3)
 
 
 @pytest.mark.sim
 def test_raw_stages():
     simulate(RawStages(), bench="verif.tb_image_raw", name="raw_stages")
+
+
+@pytest.mark.sim
+@needs_pictures
+def test_raw_stages_on_pictures(tmp_path):
+    """Parts of photographs behind each mosaic, and of a camera's own RAW, of 14 bits."""
+    corner = photo("astronaut")[60:105, 180:260].astype(np.int64) << 4
+    parts = {order: mosaic(corner, order) for order in BAYER_ORDERS}
+    raw = np.fromfile(RAW, "<u2").reshape(512, 768)[200:240, 300:380]
+    parts["RGGB raw"] = raw.astype(np.int64) >> 2
+    np.savez(tmp_path / "parts.npz", **parts)
+    simulate(
+        RawStages(),
+        bench="verif.tb_image_raw",
+        name="raw_stages",
+        testcase="pictures",
+        parameters={"pictures": str(tmp_path / "parts.npz")},
+    )

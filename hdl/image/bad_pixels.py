@@ -134,7 +134,7 @@ class BadPixels(wiring.Component):
     LATENCY = WindowBuffer.LATENCY + OutlierFilter.LATENCY
 
     def __init__(self, max_width: int = MAX_WIDTH):
-        self.lines = WindowBuffer(max_width)
+        self.max_width = max_width
         super().__init__(
             {
                 "threshold": In(PIXEL_BITS),
@@ -150,7 +150,7 @@ class BadPixels(wiring.Component):
     def elaborate(self, platform):
         """Connect the two."""
         m = Module()
-        m.submodules.lines = lines = self.lines
+        m.submodules.lines = lines = WindowBuffer(self.max_width)
         m.submodules.filter = outliers = OutlierFilter()
         connect(m, flipped(self.i), lines.i)
         connect(m, lines.o, outliers.i)

@@ -159,7 +159,7 @@ class Demosaic(wiring.Component):
     LATENCY = WindowBuffer.LATENCY + Interpolator.LATENCY
 
     def __init__(self, max_width: int = MAX_WIDTH):
-        self.lines = WindowBuffer(max_width)
+        self.max_width = max_width
         super().__init__(
             {
                 "order": In(range(len(BAYER_ORDERS))),
@@ -173,7 +173,7 @@ class Demosaic(wiring.Component):
     def elaborate(self, platform):
         """Connect the two."""
         m = Module()
-        m.submodules.lines = lines = self.lines
+        m.submodules.lines = lines = WindowBuffer(self.max_width)
         m.submodules.interpolator = interpolator = Interpolator()
         connect(m, flipped(self.i), lines.i)
         connect(m, lines.o, interpolator.i)

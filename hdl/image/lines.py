@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.image.delay import delays
 from hdl.image.pixels import MAX_WIDTH, MIN_SIZE, PIXEL_BITS, pixel_stream, raw_pixel
 
-__all__ = ["WINDOW", "WindowBuffer", "window_layout"]
+__all__ = ["WINDOW", "Tail", "WindowBuffer", "memory_bits", "window_layout"]
 
 WINDOW = 5
 RADIUS = WINDOW // 2
@@ -29,6 +29,11 @@ def window_layout() -> data.StructLayout:
     return data.StructLayout(
         {"pixels": data.ArrayLayout(row, WINDOW), "last_column": 1, "last_row": 1}
     )
+
+
+def memory_bits(max_width: int) -> int:
+    """Bits of all lines of a `WindowBuffer`."""
+    return LINES * max_width * PIXEL_BITS
 
 
 class Tail(enum.Enum, shape=2):
@@ -72,6 +77,13 @@ class WindowBuffer(wiring.Component):
         that one's last pixel.
     o : Out(stream of window_layout(), always ready)
         `LATENCY` clocks behind the pixel, or in the tail behind the clock of its turn.
+
+    Attributes
+    ----------
+    column, row : Signal
+        Where the next pixel belongs; ``row`` stops at 4, from where on nothing is mirrored above.
+    tail, edge : Signal
+        What is left to give of the frame before; that one's last column.
     """
 
     LATENCY = 2
@@ -80,6 +92,10 @@ class WindowBuffer(wiring.Component):
         if not max_width >= MIN_SIZE:
             raise ValueError(f"max_width must be at least {MIN_SIZE}, not {max_width!r}")
         self.max_width = max_width
+        self.column = Signal(range(max_width))
+        self.row = Signal(range(LINES + 1))
+        self.tail = Signal(Tail)
+        self.edge = Signal(range(max_width))
         super().__init__(
             {
                 "abort": In(1),
@@ -88,11 +104,6 @@ class WindowBuffer(wiring.Component):
                 "o": Out(pixel_stream(window_layout())),
             }
         )
-
-    @property
-    def memory_bits(self) -> int:
-        """Of all lines."""
-        return LINES * self.max_width * PIXEL_BITS
 
     def elaborate(self, platform):
         """Build the counters, the memories and the window."""
@@ -103,9 +114,8 @@ class WindowBuffer(wiring.Component):
         ends_line = taken & pixel.last_column
         ends_frame = ends_line & pixel.last_row
 
-        # Where the next pixel belongs.  `row` stops at 4: from there on nothing is mirrored above.
-        column, row = Signal(range(self.max_width)), Signal(range(LINES + 1))
-        slot = Signal(range(LINES))
+        column, row = self.column, self.row
+        slot = Signal(range(LINES))  # memory of the line that comes in
         with m.If(taken):
             m.d.sync += column.eq(column + 1)
         with m.If(ends_line):
@@ -116,9 +126,11 @@ class WindowBuffer(wiring.Component):
         m.d.comb += by_pixel.eq(taken & (row >= RADIUS))
 
         # The tail of the frame before, as if two more lines and two more pixels came.
-        tail, tail_column, tail_slot = Signal(Tail), Signal.like(column), Signal.like(slot)
-        edge = Signal.like(column)  # last column of that frame
-        reads_tail, gives_tail = Signal(), Signal()
+        tail, edge = self.tail, self.edge
+        tail_column = Signal.like(column)
+        tail_slot = Signal.like(slot)
+        reads_tail = Signal()
+        gives_tail = Signal()
         waits = (tail == Tail.CORNER) & (row == RADIUS) & (column != 0) & ~by_pixel
         m.d.comb += [
             reads_tail.eq((tail == Tail.ROW) | (tail == Tail.LAST_ROW)),
@@ -136,7 +148,8 @@ class WindowBuffer(wiring.Component):
             m.d.sync += [tail_column.eq(0), tail_slot.eq(slot + 1), edge.eq(column)]
 
         # A window is given when the column two to the right of its middle enters, or would.
-        gives, place = Signal(), Signal.like(column)
+        gives = Signal()
+        place = Signal.like(column)
         began = (row > RADIUS) | ((row == RADIUS) & (column >= RADIUS))
         m.d.comb += [
             gives.eq(gives_tail | (by_pixel & began)),
@@ -191,7 +204,9 @@ class WindowBuffer(wiring.Component):
         m.d.sync += [
             Assert(~taken | pixel.last_column | (column != self.max_width - 1), "a line too long"),
             Assert(~(ends_frame & (tail != Tail.NONE)), "a frame ends in the tail of another"),
+            Assert(~(gives_tail & by_pixel & began), "two windows at once"),
             Assert(~(self.o.valid & self.aborted), "a window of an aborted frame"),
+            Assert(~reads_tail | (tail_column <= edge), "a tail beside its frame"),
             # No line is overwritten before the tail has read it.
             Assert((tail != Tail.ROW) | ((slot == tail_slot) & behind), "overtakes the tail"),
             Assert(
@@ -207,7 +222,8 @@ class WindowBuffer(wiring.Component):
                 "lines come in the tail's last line",
             ),
             Assert(
-                (tail != Tail.CORNER) | (row < RADIUS) | ((row == RADIUS) & behind),
+                (tail != Tail.CORNER)
+                | (tail_column < RADIUS) & ((row < RADIUS) | ((row == RADIUS) & behind)),
                 "windows come in the tail",
             ),
         ]

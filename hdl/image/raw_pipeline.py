@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.image.bad_pixels import BadPixels
 from hdl.image.black_level import BlackLevel
 from hdl.image.demosaic import Demosaic
+from hdl.image.lines import memory_bits
 from hdl.image.pixels import (
     BAYER_ORDERS,
     MAX_WIDTH,
@@ -76,7 +77,7 @@ class RawPipeline(wiring.Component):
     LATENCY = BlackLevel.LATENCY + BadPixels.LATENCY + WhiteBalance.LATENCY + Demosaic.LATENCY
 
     def __init__(self, max_width: int = MAX_WIDTH):
-        self.bad_pixels, self.demosaic = BadPixels(max_width), Demosaic(max_width)
+        self.max_width = max_width
         super().__init__(
             {
                 "settings": In(RAW_SETTINGS),
@@ -95,17 +96,17 @@ class RawPipeline(wiring.Component):
     @property
     def memory_bits(self) -> int:
         """Of all lines that are kept."""
-        return self.bad_pixels.lines.memory_bits + self.demosaic.lines.memory_bits
+        return 2 * memory_bits(self.max_width)
 
     def elaborate(self, platform):
         """Connect the stages in a row, statistics beside it."""
         m = Module()
         settings = self.settings
         m.submodules.black_level = black_level = BlackLevel()
-        m.submodules.bad_pixels = bad_pixels = self.bad_pixels
+        m.submodules.bad_pixels = bad_pixels = BadPixels(self.max_width)
         m.submodules.statistics = statistics = Statistics()
         m.submodules.white_balance = white_balance = WhiteBalance()
-        m.submodules.demosaic = demosaic = self.demosaic
+        m.submodules.demosaic = demosaic = Demosaic(self.max_width)
         m.d.comb += [
             black_level.order.eq(settings.order),
             black_level.levels.eq(settings.black_levels),
