@@ -2,6 +2,8 @@
 
 """The raw half of the image pipeline in hardware: black level to demosaic."""
 
+import re
+
 import numpy as np
 import pytest
 from amaranth.hdl import Assert, Module, Mux, Signal
@@ -18,6 +20,7 @@ from tests.image_pictures import RAW, needs_pictures, photo
 from verif.formal import prove
 from verif.raw_stages import RawStages
 from verif.sim import simulate
+from verif.verilog import to_verilog
 
 MAX_WIDTH = 6
 """Of the proof."""
@@ -78,7 +81,9 @@ def test_limits_are_the_models():
 
 
 def test_memory_is_eight_lines():
-    assert RawPipeline().memory_bits == 8 * 1280 * 12
+    verilog = to_verilog(RawPipeline(), name="raw_pipeline")
+    memories = re.findall(r"reg \[(\d+):0\] \S+ \[(\d+):0\];", verilog)
+    assert [(int(top) + 1, int(last) + 1) for top, last in memories] == [(12, 1280)] * 8
 
 
 def test_network_sorts():

@@ -88,38 +88,31 @@ def statistics_of(raw: int) -> Statistics:
 
 @dataclass
 class Expected:
-    """What the models make of a frame."""
+    """What the models make of a frame, stage by stage."""
 
     black_level: Frame
     bad_pixels: Frame
     bad: Frame
+    statistics: Statistics
     white_balance: Frame
     demosaic: Frame
-    statistics: Statistics
-    corrected: Frame
-    pipeline_bad: Frame
-    pipeline: Frame
-    pipeline_statistics: Statistics
 
     @classmethod
     def of(cls, frame: Frame, settings: Settings) -> "Expected":
         """Run all models."""
         phase = phases((frame.shape[0], frame.shape[1]), settings.order)
-        limits = settings.bad_pixel_threshold, settings.bad_pixel_rank
-        black = subtract_black(frame, phase, settings.black_levels)
-        alone, bad = correct_bad_pixels(frame, *limits)
-        corrected, pipeline_bad = correct_bad_pixels(black, *limits)
+        black_level = subtract_black(frame, phase, settings.black_levels)
+        corrected, bad = correct_bad_pixels(
+            black_level, settings.bad_pixel_threshold, settings.bad_pixel_rank
+        )
+        balanced = balance(corrected, phase, settings.gains)
         return cls(
-            black_level=black,
-            bad_pixels=alone,
+            black_level=black_level,
+            bad_pixels=corrected,
             bad=bad,
-            white_balance=balance(frame, phase, settings.gains),
-            demosaic=demosaic(frame, phase),
-            statistics=measure(frame, phase, settings.clip_limit),
-            corrected=corrected,
-            pipeline_bad=pipeline_bad,
-            pipeline=demosaic(balance(corrected, phase, settings.gains), phase),
-            pipeline_statistics=measure(corrected, phase, settings.clip_limit),
+            statistics=measure(corrected, phase, settings.clip_limit),
+            white_balance=balanced,
+            demosaic=demosaic(balanced, phase),
         )
 
 
@@ -142,13 +135,8 @@ class Bench:
                 beside="bad" if name == "bad_pixels" else None,
             )
             for name in STAGES
-        } | {
-            "pipeline": FrameMonitor(dut, "pipeline", PIXEL_BITS, 3, abort="pipeline_aborted"),
-            "corrected": FrameMonitor(
-                dut, "corrected", PIXEL_BITS, abort="corrected_aborted", beside="pipeline_bad"
-            ),
         }
-        self.statistics: dict[str, list[Statistics]] = {"statistics": [], "pipeline_statistics": []}
+        self.statistics: list[Statistics] = []
         self.expected: list[Expected] = []
         self.settings = DEFAULTS
         self.coverage: Counter[str] = Counter()
@@ -159,16 +147,15 @@ class Bench:
         """Reset, and watch."""
         bench = cls(dut, cocotb.RANDOM_SEED)
         await start(dut)
-        cocotb.start_soon(bench.watch("statistics", "statistics_done"))
-        cocotb.start_soon(bench.watch("pipeline_statistics", "pipeline_done"))
+        cocotb.start_soon(bench.watch_statistics())
         return bench
 
-    async def watch(self, name: str, done: str) -> None:
+    async def watch_statistics(self) -> None:
         """Take the counters whenever a frame is complete."""
         while True:
             await RisingEdge(self.dut.clk)
-            if self.dut[done].value == 1:
-                self.statistics[name].append(statistics_of(self.dut[name].value.to_unsigned()))
+            if self.dut.statistics_done.value == 1:
+                self.statistics.append(statistics_of(self.dut.statistics.value.to_unsigned()))
 
     def set(self, settings: Settings) -> None:
         """Write all registers."""
@@ -190,11 +177,9 @@ class Bench:
         window = 2 * frame.shape[1] + 2
         self.cuts.update({
             "black_level": pixels > 0,
-            "white_balance": pixels > 0,
             "bad_pixels": pixels > window,
-            "corrected": pixels > window,
-            "demosaic": pixels > window,
-            "pipeline": pixels > 2 * window,
+            "white_balance": pixels > window,
+            "demosaic": pixels > 2 * window,
         })  # fmt: skip
         self.dut.abort.value = 1
         if with_pixel:
@@ -214,12 +199,11 @@ class Bench:
             self.compare(name, monitor.frames)
             monitor.frames = []
             assert monitor.aborted == self.cuts[name], f"{name}: frames that were taken back"
-        for name, port in (("bad", "bad_pixels"), ("pipeline_bad", "corrected")):
-            self.compare(name, self.monitors[port].beside_frames)
-            self.monitors[port].beside_frames = []
-        for name, taken in self.statistics.items():
-            assert taken == [getattr(each, name) for each in self.expected], name
-            taken.clear()
+        corrector = self.monitors["bad_pixels"]
+        self.compare("bad", corrector.beside_frames)
+        corrector.beside_frames = []
+        assert self.statistics == [each.statistics for each in self.expected]
+        self.statistics = []
         self.count()
         self.expected = []
 

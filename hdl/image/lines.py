@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.image.delay import delays
 from hdl.image.pixels import MAX_WIDTH, MIN_SIZE, PIXEL_BITS, pixel_stream, raw_pixel
 
-__all__ = ["WINDOW", "Tail", "WindowBuffer", "memory_bits", "window_layout"]
+__all__ = ["WINDOW", "Tail", "WindowBuffer", "window_layout"]
 
 WINDOW = 5
 RADIUS = WINDOW // 2
@@ -29,11 +29,6 @@ def window_layout() -> data.StructLayout:
     return data.StructLayout(
         {"pixels": data.ArrayLayout(row, WINDOW), "last_column": 1, "last_row": 1}
     )
-
-
-def memory_bits(max_width: int) -> int:
-    """Bits of all lines of a `WindowBuffer`."""
-    return LINES * max_width * PIXEL_BITS
 
 
 class Tail(enum.Enum, shape=2):

@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.image.bad_pixels import BadPixels
 from hdl.image.black_level import BlackLevel
 from hdl.image.demosaic import Demosaic
-from hdl.image.lines import memory_bits
 from hdl.image.pixels import (
     BAYER_ORDERS,
     MAX_WIDTH,
@@ -72,12 +71,23 @@ class RawPipeline(wiring.Component):
         Of the last complete frame.
     statistics_done : Out(1)
         ``statistics`` is a new frame's since this clock.
+
+    Attributes
+    ----------
+    black_level, bad_pixels, white_balance, demosaic : Component
+        The stages in their row.
+    statistics_unit : Statistics
+        Beside it.
     """
 
     LATENCY = BlackLevel.LATENCY + BadPixels.LATENCY + WhiteBalance.LATENCY + Demosaic.LATENCY
 
     def __init__(self, max_width: int = MAX_WIDTH):
-        self.max_width = max_width
+        self.black_level = BlackLevel()
+        self.bad_pixels = BadPixels(max_width)
+        self.statistics_unit = Statistics()
+        self.white_balance = WhiteBalance()
+        self.demosaic = Demosaic(max_width)
         super().__init__(
             {
                 "settings": In(RAW_SETTINGS),
@@ -93,20 +103,15 @@ class RawPipeline(wiring.Component):
             }
         )
 
-    @property
-    def memory_bits(self) -> int:
-        """Of all lines that are kept."""
-        return 2 * memory_bits(self.max_width)
-
     def elaborate(self, platform):
         """Connect the stages in a row, statistics beside it."""
         m = Module()
         settings = self.settings
-        m.submodules.black_level = black_level = BlackLevel()
-        m.submodules.bad_pixels = bad_pixels = BadPixels(self.max_width)
-        m.submodules.statistics = statistics = Statistics()
-        m.submodules.white_balance = white_balance = WhiteBalance()
-        m.submodules.demosaic = demosaic = Demosaic(self.max_width)
+        m.submodules.black_level = black_level = self.black_level
+        m.submodules.bad_pixels = bad_pixels = self.bad_pixels
+        m.submodules.statistics = statistics = self.statistics_unit
+        m.submodules.white_balance = white_balance = self.white_balance
+        m.submodules.demosaic = demosaic = self.demosaic
         m.d.comb += [
             black_level.order.eq(settings.order),
             black_level.levels.eq(settings.black_levels),
