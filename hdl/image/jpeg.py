@@ -1,6 +1,6 @@
 """JPEG encoder: pictures in, complete files out."""
 
-from amaranth.hdl import Assert, Module, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -22,8 +22,6 @@ from hdl.image.jpeg_words import (
 from hdl.image.pixels import BYTE_BITS, pixel_stream, ycbcr_pixel
 
 __all__ = ["JpegEncoder", "JpegSettings"]
-
-PIXEL_SIDE = ("enable", "abort", "i", "dropped")
 
 
 class JpegEncoder(wiring.Component):
@@ -114,18 +112,15 @@ class JpegEncoder(wiring.Component):
             runs.go.eq(packer.go),
         ]
 
-        # Files begin with a picture's first row, and there are rows of three pictures at most.
-        files, fresh = Signal(range(8)), Signal(init=1)
-        begins, row = Signal(), lines.rows
+        # A file begins with its picture's first row.
+        row, fresh = lines.rows, Signal(init=1)
         ends = self.o.valid & self.o.ready & self.o.p.last
-        m.d.comb += [
-            begins.eq(row.valid & fresh),
-            self.done.eq(ends & ~self.o.p.bad),
-            self.failed.eq(ends & self.o.p.bad),
-            self.idle.eq(~row.valid & (files == 0)),
-        ]
         with m.If(row.valid):
             m.d.sync += fresh.eq(row.ready & (row.p.last | row.p.broken))
-        m.d.sync += files.eq(files + begins - ends)
-        m.d.sync += Assert(~ends | (files != 0), "a file ends that has not begun")
+        m.d.comb += [
+            writer.begin.eq(row.valid & fresh),
+            self.done.eq(ends & ~self.o.p.bad),
+            self.failed.eq(ends & self.o.p.bad),
+            self.idle.eq(~row.valid & writer.idle & joiner.idle),
+        ]
         return m

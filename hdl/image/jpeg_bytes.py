@@ -1,6 +1,6 @@
 """Bytes of a JPEG file: header, stuffing, markers."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Assert, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,15 +27,21 @@ class FileWriter(wiring.Component):
     settings : In(JpegSettings)
     table : In(TablePort(256, unsigned(32)))
         Header, four bytes a row, the first the lowest; written while no picture is in progress.
+    begin : In(1)
+        Pulse: a file begins.  Its header need not wait for the first word of its scan.
     i : In(stream.Signature(PackedWord))
     o : Out(stream.Signature(file_word()))
         Words of 0 to 4 bytes.
+    idle : Out(1)
+        All files that have begun are written.
     """
 
     settings: In(JpegSettings)
     table: In(TablePort(HEADER_WORDS, unsigned(WORD_BYTES * BYTE_BITS)))
+    begin: In(1)
     i: In(stream.Signature(PackedWord))
     o: Out(stream.Signature(file_word()))
+    idle: Out(1)
 
     def elaborate(self, platform):
         """Build the table and the sequence."""
@@ -70,14 +76,20 @@ class FileWriter(wiring.Component):
         ]
         restarts = Signal(3)
 
+        # Each waiting row of MCUs, of which there are three at most, may be a picture.
+        files, ends = Signal(range(8)), Signal()
+        m.d.sync += files.eq(files + self.begin - ends)
+        m.d.sync += Assert((files != 0) | ~self.i.valid, "words of no file")
+        m.d.comb += self.idle.eq((files == 0) & ~self.begin)
+
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += [
-                    self.o.valid.eq(self.i.valid),
+                    self.o.valid.eq(files != 0),
                     o.data.eq(read.data),
                     o.count.eq(Mux(left > WORD_BYTES, WORD_BYTES, left)),
                 ]
-                with m.If(self.i.valid & self.o.ready):
+                with m.If(self.o.valid & self.o.ready):
                     m.d.comb += following_row.eq(row + 1)
                     with m.If(left <= WORD_BYTES):
                         m.d.comb += following_row.eq(0)
@@ -117,6 +129,7 @@ class FileWriter(wiring.Component):
                     m.d.sync += restarts.eq(restarts + 1)
                     m.next = "SCAN"
                     with m.If(~restart):
+                        m.d.comb += ends.eq(1)
                         m.next = "HEADER"
         return m
 
@@ -127,10 +140,13 @@ class WordJoiner(wiring.Component):
     Members
     -------
     i, o : stream.Signature(file_word())
+    idle : Out(1)
+        It holds no byte.
     """
 
     i: In(stream.Signature(file_word()))
     o: Out(stream.Signature(file_word()))
+    idle: Out(1)
 
     def elaborate(self, platform):
         """Build the register of up to seven bytes."""
@@ -142,6 +158,7 @@ class WordJoiner(wiring.Component):
         left, shifted = Signal.like(count), Signal.like(held)
         m.d.comb += [
             full.eq(count >= WORD_BYTES),
+            self.idle.eq(count == 0),
             given.eq(self.o.valid & self.o.ready),
             self.o.valid.eq(full | last),
             self.o.p.data.eq(held[:bits]),

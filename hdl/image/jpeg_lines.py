@@ -116,7 +116,9 @@ class JpegLines(wiring.Component):
 
         count, gray, gray_pixel = (Signal(ROW_COUNT_BITS) for _ in range(3))
         following = Signal(ROW_COUNT_BITS)
-        m.submodules.read_rows = FFSynchronizer(gray, gray_pixel, o_domain="pixel")
+        m.submodules.read_rows = FFSynchronizer(
+            gray, gray_pixel, o_domain="pixel", reset_less=False
+        )
         m.d.comb += following.eq(count + 1)
         with m.If(self.rows.valid & self.rows.ready & ~self.rows.p.broken):
             m.d.sync += [count.eq(following), gray.eq(following ^ (following >> 1))]
