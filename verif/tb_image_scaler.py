@@ -12,7 +12,7 @@ from models.image.scaler import Crop, reciprocal, scale_down
 from verif.bench import start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameMonitor, FrameSource
 
-__all__ = ["Case", "random_case", "scaling_word"]
+__all__ = ["Case", "random_case", "scaling_fields"]
 
 LATENCY = Scaler.LATENCY
 GAPS = (BACK_TO_BACK, BACK_TO_BACK, Blanking(0.3, 2, 3), Blanking(0.0, 1, 0), Blanking(0.7, 0, 9))
@@ -64,10 +64,10 @@ def random_case(rng: np.random.Generator, most_columns: int, most_rows: int) -> 
     return Case(rows, columns, Crop(left, top, source_width, source_height), width, height)
 
 
-def scaling_word(crop: Crop, width: int, height: int) -> int:
-    """Registers of the scaler as one number."""
+def scaling_fields(crop: Crop, width: int, height: int) -> dict[str, int]:
+    """Registers of the scaler."""
     mantissa, shift = reciprocal(crop.width * crop.height)
-    fields = {
+    return {
         "left": crop.left,
         "top": crop.top,
         "source_width": crop.width,
@@ -77,7 +77,6 @@ def scaling_word(crop: Crop, width: int, height: int) -> int:
         "mantissa": mantissa,
         "shift": shift,
     }
-    return Scaling.const(fields).as_value().value
 
 
 class Bench:
@@ -104,7 +103,8 @@ class Bench:
 
     async def configure(self, case: Case) -> None:
         """Write the registers."""
-        self.dut.scaling.value = scaling_word(case.crop, case.width, case.height)
+        fields = scaling_fields(case.crop, case.width, case.height)
+        self.dut.scaling.value = Scaling.const(fields).as_value().value
 
     async def cut_short(self, case: Case, gaps: Blanking) -> None:
         """Send a part of a frame, then the abort, at times with a pixel that goes with it."""

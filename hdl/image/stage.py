@@ -6,11 +6,11 @@ So a complete frame in front of it is never lost, and no pixel of the frame that
 behind it.
 """
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 
 from hdl.image.delay import delays
 
-__all__ = ["pass_on"]
+__all__ = ["pass_on", "select_frames"]
 
 
 def pass_on(m: Module, component) -> list[Value]:
@@ -29,3 +29,15 @@ def pass_on(m: Module, component) -> list[Value]:
         o.p.last_row.eq(delays(m, i.p.last_row, clocks)[-1]),
     ]
     return valids
+
+
+def select_frames(m: Module, i, abort: Value, enable: Value) -> Value:
+    """Whether there is a pixel, of a frame at whose first pixel ``enable`` was high."""
+    started, taken, taking = Signal(), Signal(), Signal()
+    valid = i.valid & ~abort
+    m.d.comb += taking.eq(Mux(started, taken, enable))
+    with m.If(valid):
+        m.d.sync += [started.eq(~(i.p.last_column & i.p.last_row)), taken.eq(taking)]
+    with m.If(abort):
+        m.d.sync += started.eq(0)
+    return valid & taking

@@ -1,0 +1,245 @@
+"""cocotb bench: `hdl.image.change.ChangeDetector` against `models.image.change`."""
+
+from dataclasses import asdict
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from hdl.image.change import ChangeDetector, ChangeResult
+from hdl.image.change import ChangeSettings as Registers
+from models.fixedpoint import IntArray
+from models.image import change
+from models.image.change import ChangeSettings
+from verif.bench import parameters, start
+from verif.image_frames import BACK_TO_BACK, Blanking, FrameSource
+
+__all__ = ["change_fields", "read_map"]
+
+LATENCY = ChangeDetector.LATENCY
+ROUNDS, FRAMES = 20, 8
+LAST = 3
+"""Both flags of a pixel."""
+WIDE = Blanking(0.0, 4, 8)
+"""What the narrowest pictures need between lines and frames."""
+
+
+def change_fields(settings: ChangeSettings) -> dict[str, int]:
+    """The registers of change detection."""
+    return asdict(settings)
+
+
+async def read_map(dut, shape: tuple[int, int]) -> IntArray:
+    """Read the map by its port; blocks beyond its columns must be 0."""
+    rows, columns = shape
+    found = np.zeros(shape, dtype=np.int64)
+    for row in range(rows):
+        dut.map_row.value = row
+        await RisingEdge(dut.clk)
+        await RisingEdge(dut.clk)
+        word = dut.map.value.to_unsigned()
+        assert word >> columns == 0, f"row {row}: changed beyond the picture"
+        found[row] = [word >> column & 1 for column in range(columns)]
+    return found
+
+
+class Bench:
+    """The detector's ports and what it must say."""
+
+    def __init__(self, dut, rng: np.random.Generator):
+        self.dut, self.rng = dut, rng
+        self.source = FrameSource(dut, "i", 8, rng)
+        self.golden = change.ChangeDetector()
+        self.events: list[tuple[int, bool]] = []
+        self.ends: list[int] = []
+        for name in ("abort", "restart", "hold", "map_row", "settings"):
+            dut[name].value = 0
+        dut.enable.value = 1
+        cocotb.start_soon(self.watch())
+
+    async def watch(self) -> None:
+        """Note when frames have come, when they are done, and whether they wake."""
+        dut, clock = self.dut, 0
+        while True:
+            await RisingEdge(dut.clk)
+            clock += 1
+            if dut.i__valid.value == 1 and dut.i__payload.value.to_unsigned() >> 8 == LAST:
+                self.ends.append(clock)
+            if dut.done.value == 1:
+                self.events.append((clock, dut.wake.value == 1))
+            else:
+                assert dut.wake.value == 0, "woken by no frame"
+
+    async def configure(self, settings: ChangeSettings) -> None:
+        """Write the registers and forget the reference."""
+        self.dut.settings.value = Registers.const(change_fields(settings)).as_value().value
+        self.golden = change.ChangeDetector(settings)
+        await self.restart()
+
+    async def restart(self) -> None:
+        """Forget the reference."""
+        self.golden.reference = None
+        self.dut.restart.value = 1
+        await self.source.idle(1)
+        self.dut.restart.value = 0
+
+    async def abort(self) -> None:
+        """Forget the frame in progress; a pixel in the same clock goes with it."""
+        self.dut.abort.value = 1
+        self.dut.i__valid.value = int(self.rng.integers(2))
+        await RisingEdge(self.dut.clk)
+        self.dut.abort.value, self.dut.i__valid.value = 0, 0
+
+    async def settle(self) -> list[bool]:
+        """Wait for the last frame's result; whether each frame since the last time woke."""
+        await self.source.idle(LATENCY + 1)
+        events, self.events, self.ends = self.events, [], []
+        return [wake for _, wake in events]
+
+    async def check(self, wanted: change.Change) -> None:
+        """Compare map, count and rectangle."""
+        found = ChangeResult.from_bits(self.dut.result.value.to_unsigned())
+        assert found["count"] == wanted.block_map.sum()
+        box = wanted.bounding_box()
+        if box is not None:
+            assert tuple(found[side] for side in ("top", "left", "bottom", "right")) == box
+        found_map = await read_map(self.dut, wanted.block_map.shape)
+        np.testing.assert_array_equal(found_map, wanted.block_map)
+
+
+def random_settings(rng: np.random.Generator) -> ChangeSettings:
+    """Registers of all magnitudes."""
+    return ChangeSettings(
+        block_bits=int(rng.integers(3, 6)),
+        mean_threshold=int(np.exp2(rng.uniform(0, 11))) - 1,
+        activity_threshold=int(np.exp2(rng.uniform(0, 12))) - 1,
+        count=int(np.exp2(rng.uniform(0, 3))),
+        shift=int(rng.integers(0, 9)),
+    )
+
+
+def next_frame(rng: np.random.Generator, frame: IntArray) -> IntArray:
+    """The frame before with noise, a drift, or a part that is another one."""
+    rows, columns = frame.shape
+    frame = frame + rng.integers(-2, 3, frame.shape) * rng.integers(0, 3)
+    kind = rng.integers(4)
+    if kind == 0:
+        frame = frame + rng.integers(-20, 21)
+    elif kind < 3:  # noqa: PLR2004
+        top, left = int(rng.integers(rows)), int(rng.integers(columns))
+        height, width = (int(np.exp2(rng.uniform(2, 6))) for _ in range(2))
+        part = frame[top : top + height, left : left + width]
+        frame[top : top + height, left : left + width] = rng.integers(0, 256, part.shape)
+    return np.clip(frame, 0, 255)
+
+
+def random_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Rows and columns of all magnitudes, often not whole blocks."""
+    rows, columns = (int(np.exp2(rng.uniform(1, 6.5))) for _ in range(2))
+    return rows, columns
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def random_frames(dut) -> None:
+    """Random registers, sizes and frames; some are cut short, not asked for, or held."""
+    rng = np.random.default_rng(cocotb.RANDOM_SEED)
+    bench = Bench(dut, rng)
+    await start(dut)
+    met = dict.fromkeys(("wake", "calm", "cut", "moved", "skipped", "held", "restart"), 0)
+    for _ in range(ROUNDS):
+        await bench.configure(random_settings(rng))
+        size = random_size(rng)
+        gaps = WIDE if min(size) < 8 or rng.random() < 0.5 else BACK_TO_BACK  # noqa: PLR2004
+        gaps = Blanking(float(rng.choice([0, 0.3])), gaps.line, gaps.frame)
+        frame, shown = rng.integers(0, 256, size), None
+        for _ in range(FRAMES):
+            frame = next_frame(rng, frame)
+            choice = rng.random()
+            if choice < 0.2:  # noqa: PLR2004
+                pixels = int(rng.integers(1, frame.size + 1))
+                await bench.source.send(frame, gaps, pixels=pixels - (pixels == frame.size))
+                await bench.abort()
+                before = bench.golden.reference
+                bench.golden.cut_short(frame, pixels - (pixels == frame.size))
+                met["cut"] += 1
+                met["moved"] += before is not None and bool(
+                    (before != bench.golden.reference).any()
+                )
+                continue
+            if choice < 0.3:  # noqa: PLR2004
+                dut.enable.value = 0
+                await bench.source.send(frame, gaps)
+                dut.enable.value = 1
+                assert not await bench.settle(), "a frame that was not asked for"
+                met["skipped"] += 1
+                continue
+            if choice < 0.35:  # noqa: PLR2004
+                await bench.source.send(frame, gaps, pixels=frame.size // 2)
+                await bench.restart()
+                await bench.abort()
+                met["restart"] += 1
+                continue
+            hold = shown is not None and choice > 0.8  # noqa: PLR2004
+            dut.hold.value = int(hold)
+            await bench.source.send(frame, gaps)
+            wanted = bench.golden.step(frame)
+            assert await bench.settle() == [wanted.wake]
+            shown = shown if hold and shown is not None else wanted
+            await bench.check(shown)
+            dut.hold.value = 0
+            met["held"] += hold
+            met["wake" if wanted.wake else "calm"] += 1
+    cocotb.log.info("%s", met)
+    assert all(count >= 2 for count in met.values()), met  # noqa: PLR2004
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def back_to_back(dut) -> None:
+    """Frames without a clock between them, the largest map; each is done in its clock."""
+    rng = np.random.default_rng(cocotb.RANDOM_SEED)
+    bench = Bench(dut, rng)
+    await start(dut)
+    for size, count in (((9, 20), 8), ((33, 50), 4), ((240, 320), 2)):
+        settings = ChangeSettings(block_bits=3, shift=3, count=1)
+        await bench.configure(settings)
+        await bench.settle()
+        frame, wanted = rng.integers(0, 256, size), None
+        wakes = []
+        for _ in range(count):
+            frame = next_frame(rng, frame)
+            await bench.source.send(frame)
+            wanted = bench.golden.step(frame)
+            wakes.append(wanted.wake)
+        await bench.source.idle(LATENCY + 1)
+        assert bench.events == [
+            (end + LATENCY, wake) for end, wake in zip(bench.ends, wakes, strict=True)
+        ]
+        await bench.settle()
+        assert wanted is not None
+        await bench.check(wanted)
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def sequences(dut) -> None:
+    """Sequences of pictures that the test gives: noise, a drift, a moving block, a camera."""
+    bench = Bench(dut, np.random.default_rng(cocotb.RANDOM_SEED))
+    await start(dut)
+    path = parameters().get("sequences")
+    if path is None:
+        return
+    with np.load(path) as files:
+        for name in files:
+            await bench.configure(ChangeSettings())
+            await bench.settle()
+            wakes = []
+            for frame in files[name].astype(np.int64):
+                await bench.source.send(frame)
+                wanted = bench.golden.step(frame)
+                assert await bench.settle() == [wanted.wake]
+                await bench.check(wanted)
+                wakes.append(wanted.wake)
+            cocotb.log.info("%s wakes %s", name, "".join(".#"[wake] for wake in wakes))
+            assert any(wakes) == ("moving" in name), name
+            if name == "moving":
+                first = parameters()["first_moving"]
+                assert wakes == [False] * first + [True] * (len(wakes) - first)
