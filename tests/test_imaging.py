@@ -1,5 +1,6 @@
 """Frames through the image front end on the host: registers, two passes, changes, tensors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,19 +184,18 @@ def test_differences_are_counted(rng, monkeypatch):
         return develop(frames, options, "rtl", **wanted).mismatches
 
     def but(**changed):
-        return found([type(right)(**{**vars(right), **changed})])
+        return found([replace(right, **changed)])
 
     assert found([right]) == 0
     rgb = right.rgb.copy()
     rgb[3, 5:7, 1] ^= 1
     assert but(rgb=rgb) == 2
-    statistics = type(right.statistics)(**{**vars(right.statistics), "clipped": 7})
+    statistics = replace(right.statistics, clipped=7)
     assert but(statistics=statistics) == 1
     tensor = right.tensor.copy()
     tensor[0, 0, 0] ^= 1
     assert but(tensor=tensor) == 1
     assert but(tensor=right.tensor[1:]) == right.tensor.size
-    assert but(tensor=None) == right.tensor.size
     assert but(change=Change(1 - right.change.block_map, False)) == right.change.block_map.size
     assert but(change=Change(right.change.block_map, True)) == 1
     assert but(jpeg=right.jpeg[:-1] + b"\0") == 1
@@ -205,18 +205,40 @@ def test_differences_are_counted(rng, monkeypatch):
     assert (made.mismatches, made.verdict) == (None, "")
 
 
+def test_parts_that_the_hardware_does_not_give(rng, monkeypatch):
+    """They are made of its picture, and that is said; all other parts are compared."""
+    frames = [raw_frame(scenery(rng)), raw_frame(scenery(rng) // 2)]
+    options = IspOptions(gains=(1, 1, 1, 1))
+    wanted = {"scaled": True, "change": True, "jpeg": True}
+    right = develop(frames, options, **wanted).outputs
+    bare = [replace(each, tensor=None, change=None) for each in right]
+    monkeypatch.setitem(targets.TARGETS, "rtl", lambda *_: bare)
+    made = develop(frames, options, "rtl", **wanted)
+    assert made.mismatches == 0
+    assert made.notes == ("tensor and changes by the models, from the picture of the hardware",)
+    np.testing.assert_array_equal(made.outputs[1].tensor, right[1].tensor)
+    assert made.outputs[1].change.wake
+    bare[1] = replace(bare[1], rgb=255 - bare[1].rgb, jpeg=None)
+    made = develop(frames, options, "rtl", **wanted)
+    assert made.outputs[1].tensor.sum() != right[1].tensor.sum()
+    assert made.mismatches > right[1].rgb.size + right[1].tensor.size + len(right[1].jpeg)
+    bare[0] = replace(bare[0], tensor=right[0].tensor)  # given sometimes: that is a difference
+    made = develop(frames, options, "rtl", **wanted)
+    assert made.outputs[1].tensor is None
+
+
 def test_two_passes_are_both_compared(rng, monkeypatch):
     """Wrong statistics are a difference even if the picture is right with the gains they give."""
     calls = []
 
     def wrong(frames, registers):
         calls.append(registers.pixels.gains)
-        outputs, _ = run_frames(frames, registers)
+        outputs = run_frames(frames, registers).outputs
         if len(calls) > 1:
             return outputs
         sums = (outputs[0].statistics.sums[0] + 1, *outputs[0].statistics.sums[1:])
-        statistics = type(outputs[0].statistics)(**{**vars(outputs[0].statistics), "sums": sums})
-        return [type(outputs[0])(**{**vars(outputs[0]), "statistics": statistics})]
+        statistics = replace(outputs[0].statistics, sums=sums)
+        return [replace(outputs[0], statistics=statistics)]
 
     monkeypatch.setitem(targets.TARGETS, "rtl", wrong)
     made = develop([raw_frame(scenery(rng))], IspOptions(), "rtl")
@@ -286,4 +308,4 @@ def test_seen_by_a_network(rng, shape, dtype):
 
 def test_targets_of_a_run():
     assert target_for_run("golden") == target_for_run("tflm") == "golden"
-    assert target_for_run("rtl") == targets.DEFAULT_TARGET
+    assert target_for_run("rtl") == "rtl"

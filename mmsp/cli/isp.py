@@ -20,7 +20,7 @@ from mmsp.imaging.frames import read_frame
 from mmsp.imaging.options import FIELDS, IspOptions
 from mmsp.imaging.registers import format_of
 from mmsp.imaging.summary import frame_lines, to_json
-from mmsp.imaging.targets import DEFAULT_TARGET, TARGETS
+from mmsp.imaging.targets import TARGETS
 from mmsp.imaging.viewing import fit_options, only_picture_port
 from mmsp.inputs import read_file
 from mmsp.loading import load_model
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         choices=tuple(TARGETS),
-        default=DEFAULT_TARGET,
+        default="rtl",
         help="rtl: the simulated hardware, compared with the models; golden: the NumPy models "
         "(default: %(default)s)",
     )

@@ -23,6 +23,9 @@ __all__ = ["Development", "develop"]
 
 GAIN_NAMES = ("R", "Gr", "Gb", "B")
 
+PARTS = {"tensor": "tensor", "change": "changes", "jpeg": "JPEG"}
+"""Fields of `Outputs` in a sentence."""
+
 
 @dataclass(frozen=True)
 class Development:
@@ -113,24 +116,26 @@ def develop(
     registers = registers_for(
         options, first, scaled=scaled, change=change, jpeg=jpeg, tensor=tensor
     )
-    notes: list[str] = []
-    missed = None
+    missed = 0
     try:
         if automatic_gains(options, first):
-            (measured,), missed = run_frames([first.pixels], Registers(registers.pixels), target)
-            white = registers.pixels.clip_limit
-            gains = grey_world(measured.statistics, white)
+            measured = run_frames([first.pixels], Registers(registers.pixels), target)
+            missed = measured.mismatches or 0
+            gains = grey_world(measured.outputs[0].statistics, registers.pixels.clip_limit)
             registers = replace(registers, pixels=replace(registers.pixels, gains=gains))
-        outputs, mismatches = run_frames([each.pixels for each in frames], registers, target)
+        run = run_frames([each.pixels for each in frames], registers, target)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"frame {first.name!r} cannot be processed: {error}") from None
-    if mismatches is not None:
-        mismatches += missed or 0
-    made = Development(tuple(frames), outputs, registers, target, (), mismatches)
+    mismatches = None if run.mismatches is None else run.mismatches + missed
+    made = Development(tuple(frames), run.outputs, registers, target, (), mismatches)
+    notes = []
     if automatic_gains(options, first):
         notes.append(f"gains by grey world of {first.name!r}: {made.gains}")
+    if run.modelled:
+        parts = " and ".join(PARTS[name] for name in run.modelled)
+        notes.append(f"{parts} by the models, from the picture of the hardware")
     return replace(made, notes=tuple(notes))
 
 
