@@ -69,7 +69,7 @@ def cases_of(word_bytes):
                     base=int(rng.integers(0, 100)), row0=int(rng.integers(4)),
                 )  # fmt: skip
                 quantisation = tensor_format(
-                    *((1 / 255, -128), (0.0123, 17, -1.5, 1.4), (0.004, -90, 1, 0))[number % 3]
+                    *((1 / 255, -128), (0.0123, 17, -2.5, 2.4), (0.003, -90, 1, 0))[number % 3]
                 )
                 cases.append(
                     case_of(
@@ -88,7 +88,8 @@ def simulate_path(word_bytes, cases, directory, **arguments):
         bench="verif.tb_image_tensor",
         name=f"image_tensor_{word_bytes}",
         parameters={
-            "cases": str(path), "word_bytes": word_bytes, "address_bits": ADDRESS_BITS, "depth": DEPTH,
+            "cases": str(path), "depth": DEPTH,
+            "word_bytes": word_bytes, "address_bits": ADDRESS_BITS,
         },
         **arguments,
     )  # fmt: skip
@@ -97,7 +98,8 @@ def simulate_path(word_bytes, cases, directory, **arguments):
 @pytest.mark.sim
 @pytest.mark.parametrize("word_bytes", [4, 16])
 def test_tensors_match_model_and_compiler(word_bytes, tmp_path):
-    simulate_path(word_bytes, cases_of(word_bytes), tmp_path)
+    # Of the long words, which differ less, every fifth case: each layout, colours and grey.
+    simulate_path(word_bytes, cases_of(word_bytes)[:: 1 if word_bytes == 4 else 5], tmp_path)
 
 
 @pytest.mark.sim

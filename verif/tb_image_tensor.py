@@ -59,22 +59,29 @@ class Bench:
         for name in ("abort", "restart", "hold", "map_row", "settings", "o__ready"):
             dut[name].value = 0
         cocotb.start_soon(self.watch())
+        for name in EVENTS[1:]:
+            cocotb.start_soon(self.count(name))
         cocotb.start_soon(check_stream_rules(StreamPort(dut, "o")))
 
     async def watch(self) -> None:
-        """Take words, with pauses, and count events."""
+        """Take words, with pauses."""
         dut, port = self.dut, StreamPort(self.dut, "o")
         while True:
             dut.o__ready.value = not (self.stuck or next(self.stall))
             await RisingEdge(dut.clk)
-            for name in self.events:
-                self.events[name] += int(dut[name].value)
             if port.transfers():
                 word: Any = self.word.from_bits(port.payload.value.to_unsigned())
                 self.words.append((word.bank, word.address, list(word.data), word.last))
                 assert dut.ready.value == word.last, "announced in another clock"
+                self.events["ready"] += word.last
             else:
                 assert dut.ready.value == 0, "announced without a word"
+
+    async def count(self, name: str) -> None:
+        """Count the pulses of an event; none comes in two clocks one after another."""
+        while True:
+            await RisingEdge(self.dut[name])
+            self.events[name] += 1
 
     async def configure(self, case: dict, *, tensor: bool = True, change: bool = False) -> None:
         """Write the registers of a case, when nothing is on its way."""
