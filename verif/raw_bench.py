@@ -24,7 +24,14 @@ from verif.bench import start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameMonitor, FrameSource
 from verif.raw_stages import STAGES
 
-__all__ = ["Bench", "random_frame", "random_settings"]
+__all__ = [
+    "Bench",
+    "Expected",
+    "random_frame",
+    "random_settings",
+    "registers",
+    "statistics_of",
+]
 
 Frame = NDArray[np.int64]
 
