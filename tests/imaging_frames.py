@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from judge import activation, constant, fully_connected, network, random_int8
 from PIL import Image
 
 from mmsp.imaging.frames import Frame, Layout, read_frame
@@ -41,3 +42,11 @@ def port(scale=1 / 255, zero_point=-128, shape=(1, 8, 10, 3), **rest):
         name="picture", shape=shape, dtype="int8", scale=scale, zero_point=zero_point,
         tensor="picture", **rest,
     )  # fmt: skip
+
+
+def scene_network(rng):
+    """A network whose input is a picture of 12 x 20 pixels."""
+    source = activation("scene", (1, 12, 20, 3), 1 / 255, -128)
+    weights = constant("weights", random_int8(rng, (4, 720)), (0.01,))
+    node = fully_connected(source, weights, None, activation("scores", (1, 4), 4.0))
+    return network(node, name="scene")
