@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 import mmsp.zoo
+from hdl.audio.domain import AudioMode
+from hdl.audio.feature_window import WindowConstants
 from hdl.config import ACT_BANKS, SMALL
 from hdl.power.domains import Gating, Mode
 from mmsp.simulator import ChipModel, SimulationError
+from mmsp.simulator.audio import AudioPulse, ChipAudio
 from mmsp.simulator.simulator import Simulator
+from models.audio.feature_window import WindowPlace, feature_windows
+from models.audio.frontend import PRESETS
+from models.audio.pipeline import FeatureStream
+from verif.bench import log_uniform
+from verif.frontend_tables import constants_of, table_rows
+from verif.microphone_registers import EXACT_MICROPHONE, config_bits
 from verif.sim import simulation_seed
 from verif.tampered_chip import TamperedChip, mutants
 
@@ -21,6 +30,11 @@ WRONG_BIT = 77
 PAUSE = 4  # periods of the always-on clock
 AON_RATIO = 16  # core cycles in one: any that leaves the crossings their two is as good
 FULL_MASK = (1 << SMALL.activation_segments) - 1
+FRONT_END, FRAMES = PRESETS["tflm_micro"], 2
+PLACE = WindowPlace(
+    base=3, row0=1, row_values=FRONT_END.values, row_words=11, word_bytes=SMALL.rows
+)
+QUIET = 2_000  # periods of the always-on clock
 
 
 def go(model, mode):
@@ -33,7 +47,7 @@ def sleep_and_return(model):
     go(model, Mode.INFER)
 
 
-def scenario(model, image, words, values, expected):
+def scenario(model, image, words, values, expected, sound):
     """Sleep, keep what is to be kept, work, and sleep again; wrong results are assertions."""
     sleep_and_return(model)
 
@@ -58,6 +72,38 @@ def scenario(model, image, words, values, expected):
         sleep_and_return(model)
         assert model.corrected == 1, "the count of corrected bits is lost"
 
+    # Audio, twice: what the second recording finds must not be left from the first.
+    for _ in range(2):
+        hears(model, *sound)
+
+
+def hears(model, pcm, windows):
+    """The front end begins anew, and its windows are the golden model's."""
+    audio = ChipAudio(model)
+    model.enter(Mode.AUDIO_INFER)
+    audio.enter(AudioMode.OFF)
+    audio.pulse(AudioPulse.CLEAR | AudioPulse.RELEASE)
+    audio.write("microphone", config_bits(EXACT_MICROPHONE, pdm=False))
+    audio.write("constants", constants_of(FRONT_END, SMALL.audio))
+    fields = {name: getattr(PLACE, name) for name in ("base", "row0", "row_values", "row_words")}
+    fields |= {"values": FRAMES * FRONT_END.values, "frames": FRAMES, "stride": 1}
+    audio.write("place", WindowConstants(SMALL.audio.window, SMALL.bank_address_bits)
+                .const(fields).as_bits())  # fmt: skip
+    audio.write_tables(table_rows(FRONT_END, SMALL.audio))
+    audio.enter(AudioMode.FEATURES)
+    audio.hear(pcm)
+    there = audio.windows(QUIET)
+    for window in windows:
+        assert next(there, "none") is None, "a window did not come"
+        bank, address, data = PLACE.words(window)
+        assert (model.read_activations(bank, address) == data).all(), "wrong features"
+    assert not audio.losses
+    model.enter(Mode.AUDIO_INFER)
+    audio.hush()
+    model.call("clear_wake")
+    model.enter(Mode.INFER)  # switched off as it stands
+    model.wait(PAUSE)
+
 
 def make_stimulus():
     """Image, host's words, input and output of a run, from an untouched chip."""
@@ -76,7 +122,11 @@ def make_stimulus():
     # The input may have been overwritten by the run.
     placement = simulator.description.tensors[source.tensor].placement
     places[0] = (*places[0][:2], placement.pack(source.rearrange(source.to_inside(values))))
-    return image, words, *places
+    pcm = log_uniform(rng, bits=16, size=FRONT_END.frame + (FRAMES + 1) * FRONT_END.step).astype(
+        np.int16
+    )
+    windows = feature_windows(FeatureStream(FRONT_END).push(pcm), FRAMES, 1)
+    return image, words, *places, (pcm, windows)
 
 
 @pytest.fixture(scope="module")

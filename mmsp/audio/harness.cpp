@@ -4,28 +4,22 @@
 // Inputs change while the clock is low, so that handshakes are seen as they are in the cycle that
 // the next rising edge ends.  Functions return a Status; `harness_message` explains it.
 
-#include <cstdarg>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "../simulator/output.h"
+#include "../simulator/guard.h"
 #include "../simulator/ports.h"
 #include "Vchip.h"
 #include "verilated.h"
 
 namespace {
 
-enum Status : int { OK = 0, STOPPED = 1 };
-
 constexpr int settled_cycles = 16;        // without work after the last sample: nothing more comes
 constexpr int patience_cycles = 200'000;  // without a transfer: nothing ever comes
 constexpr size_t row_bytes = 16;          // of a table, as it is handed over
-
-thread_local std::string output;  // what the design printed since the current call began
 
 // Mirrored by `Counters` in rtl.py.
 struct Counters {
@@ -175,41 +169,9 @@ private:
     uint64_t random = 1;
 };
 
-// Runs `body` on `harness`; whatever stops the design becomes STOPPED and a message.
-template <typename Body>
-int guarded(Harness* harness, Body body) {
-    Verilated::threadContextp(&harness->context);
-    output.clear();
-    int status = OK;
-    try {
-        body();
-        if (harness->context.gotFinish()) status = STOPPED;
-    } catch (const std::exception& error) {
-        output += error.what();
-        status = STOPPED;
-    }
-    harness->message = output;
-    return status;
-}
-
 }  // namespace
 
-// Replaces Verilator's own, which ends the process (VL_USER_FATAL).
-void vl_fatal(const char*, int, const char*, const char* message) {
-    throw std::runtime_error(message);
-}
-
 extern "C" {
-
-int harness_printf(const char* format, ...) {
-    char text[4096];
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = std::vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    output += text;
-    return length;
-}
 
 Harness* harness_open() { return new Harness; }
 void harness_close(Harness* harness) { delete harness; }

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "Vchip.h"
@@ -13,6 +14,17 @@ OPTIONAL_OUTPUT(audio_automatic, MEMBER(audio, automatic))
 OPTIONAL_INPUT(set_audio_clear, MEMBER(audio, clear))
 OPTIONAL_INPUT(set_audio_resume, MEMBER(audio, resume))
 OPTIONAL_INPUT(set_audio_release, MEMBER(audio, release))
+
+OPTIONAL_OUTPUT(audio_tables_ready, MEMBER(audio, tables___05Fready))
+OPTIONAL_INPUT(set_audio_tables_valid, MEMBER(audio, tables___05Fvalid))
+
+template <typename Top>
+void set_audio_row(Top& top, const uint8_t* row, size_t bytes) {
+    if constexpr (has_audio<Top>) {
+        auto& port = top.MEMBER(audio, tables___05Fpayload);
+        set_bytes(port, row, std::min(bytes, sizeof port));
+    }
+}
 
 // Bits of `AudioPulse` in audio.py.
 template <typename Top>

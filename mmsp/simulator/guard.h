@@ -10,26 +10,28 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "output.h"
 #include "verilated.h"
 
-enum GuardStatus : int { GUARD_OK = 0, GUARD_STOPPED = 1 };
+// Mirrored in binding.py.
+enum Status : int { OK = 0, RUNNING = 1, STOPPED = 2, ERROR_PORT = 3, SILENT = 4 };
 
 static thread_local std::string guard_output;  // what the design printed since the call began
 
-// Runs `body` on `harness`.
+// Runs `body` on `harness`; OK if it returns nothing.
 template <typename Harness, typename Body>
 int guarded(Harness* harness, Body body) {
     Verilated::threadContextp(&harness->context);
     guard_output.clear();
-    int status = GUARD_OK;
+    int status = STOPPED;
     try {
-        body();
-        if (harness->context.gotFinish()) status = GUARD_STOPPED;
+        if constexpr (std::is_void_v<decltype(body())>) body(), status = OK;
+        else status = body();
+        if (harness->context.gotFinish()) status = STOPPED;
     } catch (const std::exception& error) {
         guard_output += error.what();
-        status = GUARD_STOPPED;
     }
     harness->message = guard_output;
     return status;
