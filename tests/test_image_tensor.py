@@ -3,11 +3,13 @@
 """From pictures to words of the activation memory: tensors where the compiler puts them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from published import DATA, needs_data
 
+import mmsp.zoo
 from hdl.image.tensor_path import TensorPath
 from hdl.image.tensor_words import TensorWords
 from mmsp.compiler.placement import Placement
@@ -102,23 +104,29 @@ def test_tensors_match_model_and_compiler(word_bytes, tmp_path):
     simulate_path(word_bytes, cases_of(word_bytes)[:: 1 if word_bytes == 4 else 5], tmp_path)
 
 
+DIGITS = Path(mmsp.zoo.__file__).with_name("digits.tflite")
+
+
 @pytest.mark.sim
-@needs_data
 @pytest.mark.parametrize(
-    ("path", "channels"),
+    ("path", "channels", "white"),
     [
-        ("mlcommons-tiny/models/vww_96_int8.tflite", 3),
-        ("mlcommons-tiny/models/pretrainedResnet_quant.tflite", 3),
+        (DIGITS, 1, 1),
+        pytest.param(DATA / "mlcommons-tiny/models/vww_96_int8.tflite", 3, 1, marks=needs_data),
+        pytest.param(
+            DATA / "mlcommons-tiny/models/pretrainedResnet_quant.tflite", 3, 255, marks=needs_data
+        ),
     ],
+    ids=["digits", "vww", "resnet"],
 )
-def test_words_are_those_of_networks(path, channels, tmp_path):
+def test_words_are_those_of_networks(path, channels, white, tmp_path):
     """The input of a network in the image that the compiler makes of it."""
-    image = load_image(DATA / path, find_config("FULL"))
+    image = load_image(path, find_config("FULL"))
     (port,) = image.description.inputs
     placement = image.description.tensors[port.tensor].placement
     height, width, depth = placement.pixels
     assert depth == channels
-    quantisation = tensor_format(port.scale, port.zero_point)
+    quantisation = tensor_format(port.scale, port.zero_point, 0, white)
     case = case_of(
         placement, (height, width + 3), (2, 0, width, height), (height, width), channels,
         quantisation=[quantisation.multiplier, quantisation.offset],
