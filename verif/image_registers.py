@@ -2,14 +2,20 @@
 
 from hdl.image.colour import COLOUR_MATRIX
 from hdl.image.dvp import DvpConfig as DvpRegisters
+from hdl.image.jpeg_words import JpegSettings
 from hdl.image.pixels import BAYER_ORDERS, PHASES, FrameSize
 from hdl.image.raw_pipeline import RAW_SETTINGS
 from hdl.image.statistics import BINS, COUNT_BITS, SUM_BITS
-from models.image.dvp import DvpConfig
+from models.image.dvp import FAULTS, DvpConfig
 from models.image.pipeline import Settings
 from models.image.statistics import Statistics
+from verif.jpeg_design import JpegDesign
 
 __all__ = ["camera_registers", "frame_size", "matrix_register", "raw_registers", "statistics_of"]
+
+
+STATUS_FLAGS = (*FAULTS, "bad_size", "file_dropped")
+"""The first bits of `hdl.image.subsystem.ImageStatus`, which stay until they are cleared."""
 
 
 def camera_registers(config: DvpConfig) -> int:
@@ -39,6 +45,11 @@ def raw_registers(settings: Settings) -> int:
 def matrix_register(settings: Settings) -> int:
     """Port ``matrix``."""
     return COLOUR_MATRIX.const([list(row) for row in settings.matrix]).as_bits()
+
+
+def jpeg_register(design: JpegDesign) -> int:
+    """Port ``jpeg``."""
+    return JpegSettings.as_shape().const(design.registers).as_bits()
 
 
 def statistics_of(bits: int) -> Statistics:

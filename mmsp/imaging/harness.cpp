@@ -1,8 +1,9 @@
-// Drives the verilated image block: registers, and whole sequences of frames by the camera's pins,
-// with no Python per clock.
+// Drives the verilated image subsystem: registers, and whole sequences of frames by the camera's
+// pins, with no Python per clock.
 //
-// Inputs change while the clock is low, so that outputs are seen as they are in the clock that the
-// next rising edge ends.  Functions return a GuardStatus; `harness_message` explains it.
+// The core's clock runs twice in a clock of the camera, whose rising edge is one of the core's, too.
+// Inputs change while clocks are low, so that outputs are seen as they are in the cycle that the
+// next rising edge ends.  Functions return a Status; `harness_message` explains it.
 
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int receiver_clocks = 4;           // from the pins to the end of a frame
 constexpr int settled_clocks = 64;           // idle for so long: nothing comes any more
+constexpr int file_bits = 32;                // of a file's word; its bytes, `last` and `bad` above
 constexpr uint64_t patience = 1'000'000;     // clocks after which it never becomes idle
 constexpr uint32_t vsync_bit = 12, href_bit = 13;  // of a clock's pins, above the pixel
 
@@ -61,11 +63,12 @@ public:
         context.fatalOnError(false);  // a failed assertion sets gotFinish and does not exit
         Verilated::threadContextp(&context);
         top = std::make_unique<Vchip>(&context);
-        top->clk = 0;
-        top->rst = 1;
-        tick();
-        top->rst = 0;
-        tick();
+        top->pixel_clk = top->clk = 0;
+        top->pixel_rst = top->rst = 1;
+        clock();
+        clock();
+        top->pixel_rst = top->rst = 0;
+        clock();
     }
 
     ~Harness() {
@@ -75,29 +78,51 @@ public:
 
     // The receiver goes off, and what is on its way leaves, before registers change.
     void stop() {
-        top->enable = 0;
+        top->mode = 0;
         top->clear = 1;
         leave();
         top->clear = 0;
+        leave();  // flags and counters, too
         rgb.clear();
         ycbcr.clear();
         statistics = {};
-        clocks = busy_clocks = 0;
+        files.clear();
+        file_ends.clear();
+        bad_files = clocks = busy_clocks = 0;
     }
 
     void gamma(const uint16_t* knots, size_t count) {
-        top->MEMBER(gamma, enable) = 1;
-        for (size_t i = 0; i < count; ++i) {
-            top->MEMBER(gamma, address) = i;
-            top->MEMBER(gamma, data) = knots[i];
-            tick();
+        for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
+            top->MEMBER(knots, payload) = i | knots[i] << knot_address_bits;
+            top->MEMBER(knots, valid) = 1;
+            uint64_t waited = 0;
+            for (bool taken = false; !taken && !context.gotFinish(); core_cycle()) {
+                top->eval();
+                taken = top->MEMBER(knots, ready);
+                if (++waited > patience) throw std::runtime_error("a table takes no row");
+            }
+            top->MEMBER(knots, valid) = 0;
         }
-        top->MEMBER(gamma, enable) = 0;
+        leave();
     }
 
-    // On, from the first of these clocks on.
-    void run(const uint16_t* pins, size_t count) {
-        top->enable = 1;
+    template <typename Enable, typename Address, typename Data>
+    void write(Enable& enable, Address& address, Data& data, const uint32_t* rows, size_t count) {
+        enable = 1;
+        for (size_t i = 0; i < count; ++i) {
+            address = i;
+            data = rows[i];
+            core_cycle();
+        }
+        enable = 0;
+        clock();
+    }
+
+    // `mode` from some clocks before the first of these on.
+    void run(const uint16_t* pins, size_t count, uint32_t mode) {
+        top->mode = mode;
+        for (int i = 0; i < receiver_clocks; ++i) clock();
+        clocks = busy_clocks = 0;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
             top->data = pins[i] & ((1u << vsync_bit) - 1);
             top->vsync = pins[i] >> vsync_bit & 1;
@@ -110,7 +135,7 @@ public:
     // ended is dropped.
     void finish() {
         for (int i = 0; i < receiver_clocks && !context.gotFinish(); ++i) clock();
-        top->enable = 0;
+        top->mode = top->mode & ~1u;
         leave();
     }
 
@@ -118,41 +143,70 @@ public:
     std::unique_ptr<Vchip> top;
     Pixels rgb, ycbcr;
     Records statistics;
-    uint64_t clocks = 0, busy_clocks = 0;
+    std::vector<uint8_t> files;
+    std::vector<uint64_t> file_ends;  // bytes until the end of each good file
+    uint64_t bad_files = 0, clocks = 0, busy_clocks = 0;
     std::string message;
 
 private:
+    static constexpr uint32_t idle_bit = 6;  // of `status`
+    static constexpr uint32_t knot_address_bits = 9;
+
+    bool idle() const { return (top->status >> idle_bit & 1) && top->jpeg_idle; }
+
     void leave() {
         uint64_t waited = 0;
         for (int quiet = 0; quiet < settled_clocks && !context.gotFinish(); ++quiet) {
             clock();
-            if (!top->idle) quiet = 0;
-            if (++waited > patience) throw std::runtime_error("the image block stays busy");
+            if (!idle()) quiet = 0;
+            if (++waited > patience) throw std::runtime_error("the image subsystem stays busy");
         }
     }
 
-    // One clock, of which the outputs are looked at.
+    // Up to the beginning of the camera's next clock.
     void clock() {
+        do core_cycle();
+        while (second_half);
+    }
+
+    // A cycle of the core, of which the outputs are looked at: half a clock of the camera.
+    void core_cycle() {
         top->eval();
+        if (!second_half) look_pixels();
+        look_core();
+        top->clk = 1;
+        if (!second_half) top->pixel_clk = 1;
+        top->eval();
+        top->clk = 0;  // evaluated together with the next cycle's inputs
+        if (second_half) top->pixel_clk = 0;
+        second_half = !second_half;
+    }
+
+    void look_pixels() {
         rgb.look(top->MEMBER(rgb, valid), top->MEMBER(rgb, payload), 3u << 24, top->rgb_aborted);
         ycbcr.look(top->MEMBER(ycbcr, valid), top->MEMBER(ycbcr, payload), 3u << 24,
                    top->ycbcr_aborted);
-        if (top->statistics_done) statistics.push(top->statistics);
         ++clocks;
-        busy_clocks += !top->idle;
-        rise();
+        busy_clocks += !idle();
     }
 
-    void tick() {
-        top->eval();
-        rise();
+    void look_core() {
+        if (top->statistics_done) statistics.push(top->statistics);
+        top->MEMBER(file, ready) = 1;
+        if (!top->MEMBER(file, valid)) return;
+        const uint64_t word = top->MEMBER(file, payload);
+        const uint32_t count = word >> file_bits & 7;
+        for (uint32_t i = 0; i < count; ++i) files.push_back(word >> 8 * i & 0xFF);
+        if (!(word >> (file_bits + 3) & 1)) return;
+        if (word >> (file_bits + 4) & 1) {
+            files.resize(file_ends.empty() ? 0 : file_ends.back());
+            ++bad_files;
+        } else {
+            file_ends.push_back(files.size());
+        }
     }
 
-    void rise() {
-        top->clk = 1;
-        top->eval();
-        top->clk = 0;  // evaluated together with the next clock's inputs
-    }
+    bool second_half = false;  // of the camera's clock
 };
 
 }  // namespace
@@ -176,13 +230,26 @@ REGISTER(config)
 REGISTER(size)
 REGISTER(raw)
 REGISTER(matrix)
+REGISTER(jpeg)
+
+#define TABLE(name)                                                                       \
+    int harness_##name(Harness* harness, const uint32_t* rows, size_t count) {            \
+        return guarded(harness, [&] {                                                     \
+            Vchip& top = *harness->top;                                                   \
+            harness->write(top.MEMBER(name, enable), top.MEMBER(name, address),           \
+                           top.MEMBER(name, data), rows, count);                          \
+        });                                                                               \
+    }
+TABLE(header)
+TABLE(quantisers)
+TABLE(codes)
 
 int harness_gamma(Harness* harness, const uint16_t* knots, size_t count) {
     return guarded(harness, [&] { harness->gamma(knots, count); });
 }
 
-int harness_run(Harness* harness, const uint16_t* pins, size_t count) {
-    return guarded(harness, [&] { harness->run(pins, count); });
+int harness_run(Harness* harness, const uint16_t* pins, size_t count, uint32_t mode) {
+    return guarded(harness, [&] { harness->run(pins, count, mode); });
 }
 
 int harness_finish(Harness* harness) {
@@ -203,7 +270,11 @@ size_t harness_statistics_count(Harness* harness) { return harness->statistics.b
 
 uint32_t harness_good(Harness* harness) { return harness->top->good; }
 uint32_t harness_dropped(Harness* harness) { return harness->top->dropped; }
-uint32_t harness_faults(Harness* harness) { return harness->top->faults; }
+uint32_t harness_status(Harness* harness) { return harness->top->status; }
+const uint8_t* harness_files(Harness* harness) { return harness->files.data(); }
+const uint64_t* harness_file_ends(Harness* harness) { return harness->file_ends.data(); }
+size_t harness_file_count(Harness* harness) { return harness->file_ends.size(); }
+uint64_t harness_bad_files(Harness* harness) { return harness->bad_files; }
 uint64_t harness_clocks(Harness* harness) { return harness->clocks; }
 uint64_t harness_busy_clocks(Harness* harness) { return harness->busy_clocks; }
 const char* harness_message(Harness* harness) { return harness->message.c_str(); }

@@ -15,16 +15,19 @@ from mmsp.imaging.targets import Outputs, Registers
 from mmsp.simulator.build import cached_library
 from mmsp.simulator.results import SimulationError
 from models.fixedpoint import IntArray
-from models.image.dvp import FAULTS, DvpConfig
+from models.image.dvp import DvpConfig
 from models.image.statistics import Statistics
 from verif.dvp_camera import TIGHT, Blanking, Pins, frame_pins, join
 from verif.image_registers import (
+    STATUS_FLAGS,
     camera_registers,
     frame_size,
+    jpeg_register,
     matrix_register,
     raw_registers,
     statistics_of,
 )
+from verif.jpeg_design import JpegDesign, design_of
 
 __all__ = ["Capture", "ImageModel", "rtl_outputs"]
 
@@ -32,6 +35,9 @@ HARNESS = Path(__file__).with_name("harness.cpp")
 VSYNC_BIT, HREF_BIT = 12, 13
 """Of a clock's pins as the harness takes them."""
 BYTE_MAX = 255
+FILE_LINES, FILE_CLOCKS = 32, 2000
+RECEIVE, JPEG = 1, 2
+"""Bits of `hdl.image.subsystem.ImageMode`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ class Capture:
     good, dropped : int
         Frames, as the receiver counts them.
     faults : tuple of str
-        Names of the flags that are raised, of `models.image.dvp.FAULTS` and ``bad_size``.
+        Names of the flags that are raised: `models.image.dvp.FAULTS`, ``bad_size`` and
+        ``file_dropped``.
+    files : list of bytes
+        JPEG files, where these were wanted.
+    bad_files : int
+        Files of pictures that were dropped.
     aborted : int
         Frames that were taken back after some of their pixels had left the pipeline.
     clocks, busy_clocks : int
@@ -60,13 +71,15 @@ class Capture:
     good: int
     dropped: int
     faults: tuple[str, ...]
+    files: list[bytes]
+    bad_files: int
     aborted: int
     clocks: int
     busy_clocks: int
 
 
 class ImageModel:
-    """One simulated `hdl.image.image_block.ImageBlock`.
+    """One simulated `hdl.image.subsystem.ImageSubsystem`, its core twice as fast as the camera.
 
     Building the simulator takes some seconds for a new design, and nothing after that.
 
@@ -107,10 +120,13 @@ class ImageModel:
         frames: Sequence[IntArray],
         registers: Registers,
         *,
-        blanking: Blanking = TIGHT,
+        blanking: Blanking | None = None,
         seed: int = 1,
     ) -> list[Outputs]:
         """What frames ``(rows, columns)`` of one size give, one after another from one camera.
+
+        Without ``blanking`` there is none, or if there are files as much as a file's end takes:
+        two rows of MCUs, whatever the picture's last one lacks.
 
         Raises
         ------
@@ -120,15 +136,22 @@ class ImageModel:
         rows, columns = np.asarray(frames[0]).shape
         config = DvpConfig(width=columns, height=rows, bits=registers.pixels.bits)
         rng = np.random.default_rng(seed)
+        if blanking is None:
+            blanking = (
+                Blanking(back=FILE_LINES * columns + FILE_CLOCKS) if registers.jpeg else TIGHT
+            )
         pins = join(frame_pins(rng, frame, blanking) for frame in frames)
         found = self.capture(pins, config, registers)
         if not len(frames) == found.good == len(found.rgb) == len(found.statistics):
             raise SimulationError(
                 f"of {len(frames)} frames {found.good} were received, and {len(found.rgb)} came out"
             )
+        files = found.files if registers.jpeg else [None] * len(frames)
+        if len(files) != len(frames):
+            raise SimulationError(f"of {len(frames)} frames there are {len(files)} files")
         return [
-            Outputs(rgb, statistics)
-            for rgb, statistics in zip(found.rgb, found.statistics, strict=True)
+            Outputs(rgb, statistics, jpeg=file)
+            for rgb, statistics, file in zip(found.rgb, found.statistics, files, strict=True)
         ]
 
     def capture(self, pins: Pins, config: DvpConfig, registers: Registers) -> Capture:
@@ -144,25 +167,41 @@ class ImageModel:
         self.write("matrix", matrix_register(settings))
         knots = np.ascontiguousarray(settings.gamma, np.uint16)
         self.call("gamma", knots.ctypes.data, knots.size)
+        mode = RECEIVE
+        if registers.jpeg is not None:
+            mode |= JPEG
+            shape = config.height, config.width
+            self.prepare_encoder(design_of(registers.jpeg, shape, grey=registers.jpeg_grey))
         driven = pins.polarised(config)
         levels = driven.data | driven.vsync << VSYNC_BIT | driven.href << HREF_BIT
         data = np.ascontiguousarray(levels, np.uint16)
-        self.call("run", data.ctypes.data, data.size)
+        self.call("run", data.ctypes.data, data.size, mode)
         self.call("finish")
         return self.captured(config)
+
+    def prepare_encoder(self, design: JpegDesign) -> None:
+        """Write the encoder's registers and tables."""
+        self.write("jpeg", jpeg_register(design))
+        for name in ("header", "quantisers", "codes"):
+            rows = np.ascontiguousarray(getattr(design, name), np.uint32)
+            self.call(name, rows.ctypes.data, rows.size)
 
     def captured(self, config: DvpConfig) -> Capture:
         """Collect what came out since `capture` began."""
         library, handle = self.library, self.handle
-        flags = library.harness_faults(handle)
-        names = (*FAULTS, "bad_size")
+        flags = library.harness_status(handle)
+        count = library.harness_file_count(handle)
+        ends = array_at(library.harness_file_ends(handle), count, np.int64)
+        files = array_at(library.harness_files(handle), int(ends[-1]) if count else 0, np.uint8)
         return Capture(
             rgb=self.pictures("rgb", config),
             ycbcr=self.pictures("ycbcr", config),
             statistics=self.statistics(),
             good=library.harness_good(handle),
             dropped=library.harness_dropped(handle),
-            faults=tuple(name for place, name in enumerate(names) if flags >> place & 1),
+            faults=tuple(name for place, name in enumerate(STATUS_FLAGS) if flags >> place & 1),
+            files=[part.tobytes() for part in np.split(files, ends[:-1])] if count else [],
+            bad_files=library.harness_bad_files(handle),
             aborted=library.harness_ycbcr_aborted(handle),
             clocks=library.harness_clocks(handle),
             busy_clocks=library.harness_busy_clocks(handle),
@@ -219,19 +258,19 @@ def array_at(pointer: Any, count: int, dtype: type[np.generic]) -> NDArray[Any]:
 def simulator(design: Callable[[], Component] | None) -> Path:
     """Path of the library, built if need be."""
     return cached_library(
-        design or image_block,
+        design or subsystem,
         name="the image front end",
-        module="hdl.image.image_block",
-        identity=None if design else "image block",
+        module="hdl.image.subsystem",
+        identity=None if design else "image subsystem",
         harness=HARNESS,
     )
 
 
-def image_block() -> Component:
+def subsystem() -> Component:
     """The design itself, imported only when it has to be elaborated."""
-    from hdl.image.image_block import ImageBlock  # noqa: PLC0415  (see above)
+    from hdl.image.subsystem import ImageSubsystem  # noqa: PLC0415  (see above)
 
-    return ImageBlock()
+    return ImageSubsystem()
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -245,14 +284,19 @@ def load(path: Path) -> ctypes.CDLL:
         ("close", None, [handle]),
         ("stop", status, [handle]),
         ("gamma", status, [handle, address, size]),
-        ("run", status, [handle, address, size]),
+        ("run", status, [handle, address, size, word]),
         ("finish", status, [handle]),
         ("statistics", ctypes.POINTER(ctypes.c_uint8), [handle]),
         ("statistics_bytes", size, [handle]),
         ("statistics_count", size, [handle]),
+        ("files", ctypes.POINTER(ctypes.c_uint8), [handle]),
+        ("file_ends", ctypes.POINTER(ctypes.c_uint64), [handle]),
+        ("file_count", size, [handle]),
         ("message", ctypes.c_char_p, [handle]),
     ]
-    for name in ("config", "size", "raw", "matrix"):
+    for name in ("header", "quantisers", "codes"):
+        functions.append((name, status, [handle, address, size]))
+    for name in ("config", "size", "raw", "matrix", "jpeg"):
         functions += [
             (name, status, [handle, ctypes.c_char_p]),
             (f"{name}_bytes", size, [handle]),
@@ -264,8 +308,8 @@ def load(path: Path) -> ctypes.CDLL:
             (f"{name}_frames", long, [handle]),
             (f"{name}_aborted", long, [handle]),
         ]
-    functions += [(name, word, [handle]) for name in ("good", "dropped", "faults")]
-    functions += [(name, long, [handle]) for name in ("clocks", "busy_clocks")]
+    functions += [(name, word, [handle]) for name in ("good", "dropped", "status")]
+    functions += [(name, long, [handle]) for name in ("clocks", "busy_clocks", "bad_files")]
     for name, result, arguments in functions:
         function = getattr(loaded, f"harness_{name}")
         function.restype, function.argtypes = result, arguments
