@@ -118,15 +118,14 @@ public:
         clock();
     }
 
-    // `mode` from some clocks before the first of these on.
+    // `mode` arrives before the second of these clocks; the first one's levels are there earlier.
     void run(const uint16_t* pins, size_t count, uint32_t mode) {
+        if (count) set_pins(pins[0]);
         top->mode = mode;
         for (int i = 0; i < receiver_clocks; ++i) clock();
         clocks = busy_clocks = 0;
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
-            top->data = pins[i] & ((1u << vsync_bit) - 1);
-            top->vsync = pins[i] >> vsync_bit & 1;
-            top->href = pins[i] >> href_bit & 1;
+            set_pins(pins[i]);
             clock();
         }
     }
@@ -149,6 +148,12 @@ public:
     std::string message;
 
 private:
+    void set_pins(uint16_t levels) {
+        top->data = levels & ((1u << vsync_bit) - 1);
+        top->vsync = levels >> vsync_bit & 1;
+        top->href = levels >> href_bit & 1;
+    }
+
     static constexpr uint32_t idle_bit = 6;  // of `status`
     static constexpr uint32_t knot_address_bits = 9;
 
