@@ -17,7 +17,7 @@ import models.image.bayer
 from hdl.image.bad_pixels import SORTING_NETWORK
 from hdl.image.lines import Tail, WindowBuffer
 from hdl.image.raw_pipeline import RawPipeline
-from models.image.bayer import BAYER_ORDERS, mosaic
+from models.image.bayer import BAYER_ORDERS, PIXEL_MAX, mosaic
 from tests.image_pictures import RAW, needs_pictures, photo
 from verif.formal import prove
 from verif.image_frames import pixel_words
@@ -158,17 +158,25 @@ def simulated(clocks, aborts, settings):
 @pytest.mark.parametrize("order", BAYER_ORDERS)
 def test_small_frames(order, rng):
     """Back to back, with gaps, and behind frames that were cut short."""
-    settings = replace(random_settings(rng), order=order, bad_pixel_threshold=20)
+    settings = replace(
+        random_settings(rng),
+        order=order,
+        black_levels=(60, 1900, 0, 2100),
+        bad_pixel_threshold=16,
+        clip_limit=PIXEL_MAX,
+    )
     clocks, aborts, expected = [], set(), []
-    for rows, columns in ((4, 4), (5, 7), (6, 4)):
-        for gaps in (0, 0, 0.1, 0.7):
+    for rows, columns in ((4, 4), (5, 7), (6, 8)):
+        for gaps, cuts in ((0, False), (0, True), (0, True), (0.1, True), (0.7, False)):
             frame = random_frame(rng, rows, columns)
             clocks += raw_clocks(frame, gaps, rng)
             expected.append(Expected.of(frame, settings))
-            cut = raw_clocks(random_frame(rng, rows, columns))[: rng.integers(rows * columns)]
-            aborts.add(len(clocks) + len(cut))
-            # The clock of the abort may have a pixel, which is lost, too.
-            clocks += [*cut, 0 if rng.random() < 1 / 2 else None]
+            if cuts:
+                cut = raw_clocks(random_frame(rng, rows, columns))
+                clocks += cut[: rng.integers(rows * columns)]
+                aborts.add(len(clocks))
+                # The clock of the abort may have a pixel, which is lost, too.
+                clocks.append(0 if rng.random() < 1 / 2 else None)
         clocks += [None] * (4 * columns + 60)
     frames, counters = simulated(clocks, aborts, settings)
     assert len(frames) == len(expected)

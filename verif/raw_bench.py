@@ -44,6 +44,7 @@ DEFAULTS = Settings()
 def random_settings(rng: np.random.Generator) -> Settings:
     """Registers of any size; the correction of bad pixels is on as a rule."""
     threshold = int(rng.integers(1 << PIXEL_BITS)) >> int(rng.integers(PIXEL_BITS))
+    threshold = 1 << int(rng.integers(7)) if rng.random() < 1 / 2 else threshold
     return Settings(
         order=str(rng.choice(BAYER_ORDERS)),
         black_levels=(rng.integers(1 << PIXEL_BITS, size=PHASES) >> rng.integers(1, 13)).tolist(),
@@ -55,12 +56,18 @@ def random_settings(rng: np.random.Generator) -> Settings:
 
 
 def random_frame(rng: np.random.Generator, rows: int, columns: int) -> Frame:
-    """A slope with noise and outliers, or values of any magnitude, or of the two extremes."""
+    """A slope with noise and outliers, or values of any magnitude, of two or of three levels.
+
+    Three levels a power of two apart: some pixels are exactly at the limit of what is bad.
+    """
     kind = rng.random()
     shape = (rows, columns)
     if kind < 1 / 8:
         return rng.choice([0, PIXEL_MAX], size=shape)
-    if kind < 3 / 8:
+    if kind < 2 / 8:
+        levels = rng.choice([-1, 0, 1], p=[OUTLIERS, 1 - 2 * OUTLIERS, OUTLIERS], size=shape)
+        return (PIXEL_MAX >> 1) + (levels << rng.integers(7))
+    if kind < 4 / 8:
         return rng.integers(1 << PIXEL_BITS, size=shape) >> rng.integers(PIXEL_BITS, size=shape)
     y, x = np.indices(shape)
     slope = rng.integers(0, 1 << PIXEL_BITS) + rng.normal(0, 100, 2) @ [y.ravel(), x.ravel()]
@@ -224,6 +231,14 @@ class Bench:
                 frame, getattr(expected, name), f"{name}, frame {index}, {registers(self.settings)}"
             )
 
+    def at_limit(self, each: Expected) -> int:
+        """Pixels that are kept, but would not be at a threshold of one less."""
+        threshold, rank = self.settings.bad_pixel_threshold, self.settings.bad_pixel_rank
+        if threshold == 0:
+            return 0
+        _, stricter = correct_bad_pixels(each.black_level, threshold - 1, rank)
+        return int(np.sum(stricter > each.bad))
+
     def count(self) -> None:
         """Count what the frames had in them."""
         for each in self.expected:
@@ -236,6 +251,7 @@ class Bench:
                 "odd columns": columns % 2,
                 "pixels": rows * columns,
                 "black": np.count_nonzero(each.black_level == 0),
+                "at the limit": self.at_limit(each),
                 "bad": np.count_nonzero(each.bad),
                 "white": np.count_nonzero(each.white_balance == PIXEL_MAX),
                 "clipped": each.statistics.clipped,

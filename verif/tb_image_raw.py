@@ -60,6 +60,7 @@ async def random_frames(dut) -> None:
     for name in ("black", "white", "bad", "clipped", "interpolated black", "interpolated white"):
         assert seen["pixels"] // 50 < seen[name] < seen["pixels"] * 3, f"{name}: {dict(seen)}"
     assert aborts > GROUPS // 4
+    assert seen["at the limit"] > GROUPS // 10, dict(seen)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
