@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hdl.audio.domain import AudioMode
 from hdl.audio.feature_window import WindowConstants
 from hdl.power.domains import Mode
+from mmsp.audio.targets import frame_samples
 from mmsp.audio.windows import fit_quantisation, window_frames
 from mmsp.errors import InputError
 from mmsp.simulator.audio import AudioPulse, ChipAudio, Elapsed
@@ -60,8 +61,9 @@ class Listener:
         With the network.
     frontend : FrontEnd
         What the network takes; its quantiser is set to the input's scale and zero point.
-    stride : int
-        Frames from one window to the next.
+    stride : int, optional
+        Frames from one window to the next; by default half a window, or a whole one if the network
+        is ``stateful``.
     automatic : bool
         A complete window starts the network; otherwise it is started from outside.
 
@@ -72,9 +74,15 @@ class Listener:
     """
 
     def __init__(
-        self, simulator: Simulator, frontend: FrontEnd, stride: int, *, automatic: bool = True
+        self,
+        simulator: Simulator,
+        frontend: FrontEnd,
+        stride: int | None = None,
+        *,
+        stateful: bool = False,
+        automatic: bool = True,
     ):
-        self.simulator, self.stride, self.automatic = simulator, stride, automatic
+        self.simulator, self.automatic = simulator, automatic
         if len(simulator.description.inputs) != 1:
             raise InputError(
                 f"a network that listens has one input, not {len(simulator.description.inputs)}"
@@ -87,9 +95,12 @@ class Listener:
                 f"{frontend.values} features a frame of front end {frontend.name}"
             )
         self.frames = frames
+        self.stride = stride or (frames if stateful else -(-frames // 2))
         self.frontend, self.notes = fit_quantisation(frontend, self.port)
         self.placement = simulator.description.tensors[self.port.tensor].placement
         limit = simulator.config.audio.window
+        if self.stride > limit:
+            raise InputError(f"the stride must be 1..{limit} frames, not {self.stride}")
         if frames * frontend.values > limit:
             raise InputError(
                 f"a window has {frames * frontend.values} features, and the chip takes {limit}"
@@ -180,6 +191,11 @@ class Listener:
             vars(ended).values(), vars(began).values(), strict=True)))  # fmt: skip
         # Silence after the recording may have completed more.
         return Heard(found[: self.count(len(samples))], spent, losses)
+
+    @property
+    def samples(self) -> int:
+        """Of the first window."""
+        return frame_samples(self.frontend, self.frames)
 
     def count(self, samples: int) -> int:
         """Windows of a recording of so many samples."""

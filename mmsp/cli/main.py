@@ -24,6 +24,7 @@ COMMANDS = {
         "print what is in an MRAM image, or would be in that of a model",
     ),
     "features": ("mmsp.cli.features", "compute the audio features of a recording"),
+    "listen": ("mmsp.cli.listen", "let a sleeping chip hear a recording and run a network on it"),
     "isp": ("mmsp.cli.isp", "take frames of a camera through the image front end"),
     "bench": (
         "mmsp.cli.bench",
