@@ -12,16 +12,21 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
+from cocotb.utils import get_sim_time
 
 from hdl.audio.feature_window import window_word
+from hdl.image.colour import ToLuma
+from hdl.image.quantiser import Quantiser
+from hdl.image.scaler import Scaler
 from hdl.image.tensor_path import TensorPath, TensorSettings
+from hdl.image.tensor_words import TensorWords
 from models.fixedpoint import IntArray
 from models.image.change import ChangeDetector, ChangeSettings
 from models.image.colour import luma
 from models.image.pipeline import tensor_of
 from models.image.quantiser import SHIFTED, TensorFormat
 from models.image.scaler import Crop, scale_down
-from verif.bench import log_uniform, parameters, start
+from verif.bench import CLOCK_NS, log_uniform, parameters, start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameSource
 from verif.stream import StreamPort, check_stream_rules
 from verif.tb_image_change import change_fields, read_map
@@ -55,7 +60,7 @@ class Bench:
         self.words: list[tuple[int, int, list[int], int]] = []
         self.events: dict[str, int] = dict.fromkeys(EVENTS, 0)
         self.stall: Iterator[bool] = repeat(False)
-        self.stuck = False
+        self.stuck, self.ready_at = False, 0.0
         for name in ("abort", "restart", "hold", "map_row", "settings", "o__ready"):
             dut[name].value = 0
         cocotb.start_soon(self.watch())
@@ -74,6 +79,7 @@ class Bench:
                 self.words.append((word.bank, word.address, list(word.data), word.last))
                 assert dut.ready.value == word.last, "announced in another clock"
                 self.events["ready"] += word.last
+                self.ready_at = get_sim_time("ns")
             else:
                 assert dut.ready.value == 0, "announced without a word"
 
@@ -190,14 +196,18 @@ async def tensors(dut) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def whole_tensor(dut) -> None:
-    """One frame of the first case, without a pause."""
+    """One frame of the first case, without a pause; its last word comes when it should."""
     bench = Bench(dut, np.random.default_rng(cocotb.RANDOM_SEED))
     await start(dut)
     case = all_cases()[0]
     frame = picture(case, cocotb.RANDOM_SEED)
     await bench.configure(case)
     await bench.source.send(frame)
+    sent = get_sim_time("ns")
     await bench.quiet()
+    luma_latency = ToLuma.LATENCY if case["place"]["grey"] else 0
+    stages = Scaler.LATENCY + luma_latency + Quantiser.LATENCY + TensorWords.LATENCY
+    assert (bench.ready_at - sent) / CLOCK_NS == stages
     words, events = bench.take()
     assert words == words_of(case, frame, bench.word_bytes)
     assert events["ready"] == 1
