@@ -87,6 +87,8 @@ def test_large_and_small_pictures(rng):
     frame = read_frame(Path("a.png"), encoded(wide), Layout())
     assert frame.size == (1280, 150)
     assert "2560 x 300 RGB, shrunk to 1280 x 150, what the camera has at most" in frame.sentence
+    most = read_frame(Path("a.png"), encoded(np.zeros((6, 1280, 3), np.uint8)), Layout())
+    assert most.sentence == "picture 'a.png': 1280 x 6 RGB, mosaicked as RGGB"
     tall = np.zeros((1100, 8, 3), np.uint8)
     assert read_frame(Path("a.png"), encoded(tall), Layout()).size[1] == 1024
     for shape in ((3, 9, 3), (9, 3, 3)):

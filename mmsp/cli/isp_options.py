@@ -26,7 +26,8 @@ OPTIONS = {
     "tensor_size": ("WxH", "of the tensor, and of what change detection sees, up to 320x240 "
                     "(default: the largest of the same shape)"),
     "tensor_range": ("LOW,HIGH", "real values that a network takes the pixels 0 and 255 for, when "
-                     "its scale and zero point do not say"),
+                     "its scale and zero point do not say (--tensor-range=-1,... if the first is "
+                     "negative)"),
     "quality": ("Q", "of the JPEG file, 1 to 100 (85)"),
     "change_threshold": ("D", "a block has changed when its mean is further than D of 255 from the "
                          "reference (8)"),
