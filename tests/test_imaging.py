@@ -18,7 +18,7 @@ from mmsp.imaging.targets import run_frames, target_for_run
 from mmsp.imaging.viewing import Viewing, fit_options, only_picture_port, see
 from mmsp.ports import Port
 from models.image.bayer import BAYER_ORDERS, PIXEL_MAX
-from models.image.change import Change
+from models.image.change import Change, ChangeSettings
 from models.image.colour import to_ycbcr
 from models.image.gamma import srgb_table
 from models.image.jpeg import JpegSettings, encode
@@ -49,6 +49,10 @@ def test_units():
     low = registers_for(IspOptions(black_level=(10, 20, 254.99, 0)), raw_frame(np.zeros((4, 4)), 8))
     assert low.pixels.black_levels == (160, 320, 4079, 0)
     assert low.pixels.clip_limit == 1
+    changes = IspOptions(change_threshold=2.53, change_activity=7, change_count=9, change_block=16,
+                         change_shift=5)  # fmt: skip
+    registers = registers_for(changes, raw_frame(np.zeros((4, 4))), change=True)
+    assert registers.change == ChangeSettings(4, 40, 112, 9, 5)
     with pytest.raises(InputError, match="must be below 255, the white of 8 bits, and is 255"):
         registers_for(IspOptions(black_level=(255,) * 4), raw_frame(np.zeros((4, 4)), 8))
 
@@ -110,7 +114,8 @@ def test_grey_world_in_two_passes(rng):
 @pytest.mark.parametrize("grey", [False, True])
 def test_outputs_are_the_models(rng, order, grey):
     frame = raw_frame(scenery(rng), order=order)
-    options = IspOptions(tensor_size=(20, 11), crop=Crop(3, 4, 50, 40), grey=grey, quality=60)
+    options = IspOptions(tensor_size=(20, 11), crop=Crop(3, 4, 50, 40), grey=grey, quality=60,
+                         restart_interval=5)  # fmt: skip
     made = develop([frame], options, scaled=True, jpeg=True)
     processed = process(frame.pixels, made.registers.pixels)
     (outputs,) = made.outputs
@@ -119,7 +124,7 @@ def test_outputs_are_the_models(rng, order, grey):
     assert tensor.shape == (11, 20, 1 if grey else 3)
     np.testing.assert_array_equal(outputs.tensor, tensor)
     planes = np.moveaxis(to_ycbcr(processed.rgb), -1, 0)[: 1 if grey else 3]
-    assert outputs.jpeg == encode(list(planes), JpegSettings.of_quality(60))
+    assert outputs.jpeg == encode(list(planes), JpegSettings.of_quality(60, 5))
     assert outputs.change is None
 
 

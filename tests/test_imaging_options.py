@@ -104,6 +104,7 @@ def test_options():
         "bad_pixel_threshold": "4095", "bad_pixel_rank": "3", "gains": "2,1,1.5",
         "matrix": "1.5,-.5,0,0,1,0,-8,7.999,1e-1", "gamma": "SRGB", "crop": "40x30+5+6",
         "tensor_size": "10x9", "tensor_range": "-1,1", "grey": "True", "quality": "7",
+        "restart_interval": "65535",
         "change_threshold": "2.5", "change_activity": "0", "change_count": "9",
         "change_block": "16", "change_shift": "8",
     }  # fmt: skip
@@ -112,6 +113,7 @@ def test_options():
         bad_pixel_threshold=4095, bad_pixel_rank=3, gains=(2, 1, 1, 1.5),
         matrix=(1.5, -0.5, 0, 0, 1, 0, -8, 7.999, 0.1), gamma=srgb_table(),
         crop=Crop(5, 6, 40, 30), tensor_size=(10, 9), tensor_range=(-1, 1), grey=True, quality=7,
+        restart_interval=65_535,
         change_threshold=2.5, change_activity=0, change_count=9, change_block=16, change_shift=8,
     )  # fmt: skip
     assert set(given) == set(FIELDS)
@@ -150,6 +152,7 @@ def test_options():
         ("tensor_range", "1", "2 numbers"),
         ("grey", "yes", "true or false"),
         ("quality", "0", "1 to 100"),
+        ("restart_interval", "65536", "0 to 65535"),
         ("change_threshold", "256", "--change-threshold must be a number of 0 to 255, and is"),
         ("change_activity", "inf", "a number of 0 to 255"),
         ("change_count", "0", "1 to 2047"),

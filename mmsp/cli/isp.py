@@ -127,7 +127,7 @@ def check_options(arguments: argparse.Namespace) -> None:
     """Refuse options that nothing would come of, before anything is read."""
     tensor = bool(arguments.tensor or arguments.model)
     for needed, there, options in (
-        ("--jpeg", bool(arguments.jpeg), ("quality",)),
+        ("--jpeg", bool(arguments.jpeg), ("quality", "restart_interval")),
         ("--change", arguments.change, [name for name in FIELDS if name.startswith("change_")]),
         ("--model", bool(arguments.model), ("tensor_range",)),
         ("--tensor or --change", tensor or arguments.change, ("tensor_size", "crop")),

@@ -29,6 +29,8 @@ OPTIONS = {
                      "its scale and zero point do not say (--tensor-range=-1,... if the first is "
                      "negative)"),
     "quality": ("Q", "of the JPEG file, 1 to 100 (85)"),
+    "restart_interval": ("N", "restart markers in the JPEG file every N blocks of 16 x 16 pixels "
+                         "(8 x 8 with --grey), none if 0 (0)"),
     "change_threshold": ("D", "a block has changed when its mean is further than D of 255 from the "
                          "reference (8)"),
     "change_activity": ("D", "or its activity, the mean difference between neighbours (8)"),

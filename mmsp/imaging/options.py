@@ -12,6 +12,7 @@ from mmsp.imaging.frames import Layout
 from models.image.bad_pixels import MAX_RANK
 from models.image.bayer import BAYER_ORDERS, MAX_RAW_BITS, MIN_RAW_BITS, PIXEL_MAX
 from models.image.gamma import IDENTITY_TABLE, KNOT_MAX, KNOTS, srgb_table
+from models.image.jpeg import MAX_INTERVAL
 from models.image.scaler import Crop
 
 __all__ = ["AUTO", "FIELDS", "IspOptions", "parse_options", "read_settings"]
@@ -48,8 +49,8 @@ class IspOptions:
         Rectangle of the picture, width and height, and the real values of pixels 0 and 255.
     grey : bool
         Tensor and JPEG of luma alone.
-    quality : int
-        Of a JPEG file.
+    quality, restart_interval : int
+        Of a JPEG file; MCUs between restart markers, 0 for none.
     change_threshold, change_activity : float
         Of 255.
     change_count, change_block, change_shift : int
@@ -70,6 +71,7 @@ class IspOptions:
     tensor_range: tuple[float, ...] | None = None
     grey: bool = False
     quality: int = 85
+    restart_interval: int = 0
     change_threshold: float = 8.0
     change_activity: float = 8.0
     change_count: int = 2
@@ -220,6 +222,7 @@ FIELDS: dict[str, Callable[[str], Any]] = {
     "tensor_range": numbers((2,), -1000, 1000, "2 numbers"),
     "grey": parse_flag,
     "quality": whole(1, 100),
+    "restart_interval": whole(0, MAX_INTERVAL),
     "change_threshold": real(0, BYTE_MAX),
     "change_activity": real(0, BYTE_MAX),
     "change_count": whole(1, 2047),

@@ -67,7 +67,7 @@ def registers_for(
         pixels=pixels,
         scaling=scaling_for(options, frame, tensor) if scaled or change else None,
         change=change_settings(options) if change else None,
-        jpeg=JpegSettings.of_quality(options.quality) if jpeg else None,
+        jpeg=JpegSettings.of_quality(options.quality, options.restart_interval) if jpeg else None,
         jpeg_grey=options.grey,
     )
 
