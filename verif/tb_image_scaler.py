@@ -107,9 +107,13 @@ class Bench:
         self.dut.scaling.value = Scaling.const(fields).as_value().value
 
     async def cut_short(self, case: Case, gaps: Blanking) -> None:
-        """Send a part of a frame, then the abort, at times with a pixel that goes with it."""
+        """Send a part of a frame, then the abort."""
         pixels = int(self.rng.integers(1, case.rows * case.columns))
         await self.source.send(case.picture(self.rng), gaps, pixels=pixels)
+        await self.abort()
+
+    async def abort(self) -> None:
+        """Forget the frame in progress, at times with a pixel."""
         self.dut.abort.value = 1
         self.dut.i__valid.value = int(self.rng.integers(2))
         await RisingEdge(self.dut.clk)
@@ -190,6 +194,11 @@ async def registers_that_do_not_fit(dut) -> None:
         Case(9, 12, Crop(1, 1, 10, 7), 4, 0),
     )
     for case in wrong:
+        # One that was cut short behind its rectangle must not complete this one.
+        await bench.configure(good)
+        await bench.source.send(good.picture(rng), pixels=9 * 12 - 1)
+        await bench.abort()
+        await bench.source.idle(LATENCY)
         await bench.configure(case)
         await bench.source.send(case.picture(rng))
         await bench.source.idle(LATENCY)
@@ -197,7 +206,8 @@ async def registers_that_do_not_fit(dut) -> None:
         picture = good.picture(rng)
         await bench.source.send(picture)
         await bench.check([good.expected(picture)])
-    assert bench.unfit == bench.aborts == len(wrong)
+    assert bench.unfit == len(wrong)
+    assert bench.aborts == 2 * len(wrong)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
