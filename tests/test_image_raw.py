@@ -167,9 +167,20 @@ def test_small_frames(order, rng):
     )
     clocks, aborts, expected = [], set(), []
     for rows, columns in ((4, 4), (5, 7), (6, 8)):
-        for gaps, cuts in ((0, False), (0, True), (0, True), (0.1, True), (0.7, False)):
+        for gaps, cuts, waits in (
+            (0, False, False),
+            (0, True, True),  # its third line comes while the first frame's last pixel waits
+            (0, True, False),
+            (0.1, True, False),
+            (0.7, False, False),
+        ):
             frame = random_frame(rng, rows, columns)
-            clocks += raw_clocks(frame, gaps, rng)
+            if not cuts:  # pixels exactly as far from the others as the threshold
+                frame = 3000 + rng.choice([-16, 0, 16], p=[0.1, 0.8, 0.1], size=frame.shape)
+            words = raw_clocks(frame, gaps, rng)
+            if waits:
+                words.insert(2 * columns + 1, None)
+            clocks += words
             expected.append(Expected.of(frame, settings))
             if cuts:
                 cut = raw_clocks(random_frame(rng, rows, columns))
