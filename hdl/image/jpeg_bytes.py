@@ -31,7 +31,7 @@ class FileWriter(wiring.Component):
         Pulse: a file begins.  Its header need not wait for the first word of its scan.
     i : In(stream.Signature(PackedWord))
     o : Out(stream.Signature(file_word()))
-        Words of 0 to 4 bytes.
+        Words of 0 to 4 bytes; what lies beyond them means nothing.
     idle : Out(1)
         All files that have begun are written.
     """
@@ -69,8 +69,8 @@ class FileWriter(wiring.Component):
         half = Mux(second, word.data[:16], word.data[16:])
         stuffed = [Mux(byte == MARKER, 2, 1) for byte in (upper, lower)]
         m.d.comb += [
-            upper.eq(Mux(one, half[BYTE_BITS:], 0)),
-            lower.eq(Mux(two, half[:BYTE_BITS], 0)),
+            upper.eq(half[BYTE_BITS:]),
+            lower.eq(half[:BYTE_BITS]),
             one.eq(word.count > Mux(second, 2, 0)),
             two.eq(word.count > Mux(second, 3, 1)),
         ]
@@ -174,11 +174,32 @@ class WordJoiner(wiring.Component):
         with m.If(given & ends):
             m.d.sync += last.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            places = Array(self.i.p.data << BYTE_BITS * n for n in range(WORD_BYTES))
+            masks = Array((1 << BYTE_BITS * n) - 1 for n in range(WORD_BYTES + 1))
+            kept = self.i.p.data & masks[self.i.p.count]
+            places = Array(kept << BYTE_BITS * n for n in range(WORD_BYTES))
             m.d.sync += [
                 held.eq(shifted | places[left[:2]]),
                 count.eq(left + self.i.p.count),
                 last.eq(self.i.p.last),
                 bad.eq(self.i.p.bad),
             ]
+        if platform == "formal":
+            self.promise(m, held, count)
         return m
+
+    def promise(self, m, held, count) -> None:
+        """Assert what the proof is to show: no byte is lost or altered, and no word changes."""
+        i, o, balance = self.i, self.o, Signal.like(count)
+        taken = Mux(i.valid & i.ready, i.p.count, 0)
+        given = Mux(o.valid & o.ready, o.p.count, 0)
+        waited, payload, sane = Signal(), Signal.like(o.payload.as_value()), Signal(init=1)
+        m.d.sync += [
+            balance.eq(balance + taken - given),
+            waited.eq(o.valid & ~o.ready),
+            payload.eq(o.payload),
+            sane.eq(sane & (i.p.count <= WORD_BYTES)),
+            Assert(~sane | (count == balance), "bytes are lost"),
+            Assert(~sane | (held >> (count << 3) == 0), "bytes beyond the last"),
+            Assert(~waited | (o.valid & (o.payload.as_value() == payload)), "a word changes"),
+            Assert(~o.valid | (o.p.count == WORD_BYTES) | o.p.last, "a short word"),
+        ]

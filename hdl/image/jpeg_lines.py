@@ -81,6 +81,7 @@ class JpegLines(wiring.Component):
         luma_address = Signal(range(luma.depth))
         chroma_address = Signal(range(chroma.depth))
         delayed = Signal.like(component)
+        cb, cr = Signal(BYTE_BITS), Signal(BYTE_BITS)
         wide = times_30(self.address.column)
         m.d.sync += [
             luma_address.eq(wide + Cat(self.address.lower, self.address.pair)),
@@ -91,13 +92,9 @@ class JpegLines(wiring.Component):
         m.d.comb += [
             luma_read.addr.eq(luma_address),
             chroma_read.addr.eq(chroma_address),
-            self.sample.eq(
-                Mux(
-                    delayed == 0,
-                    luma_read.data,
-                    chroma_read.data.word_select(delayed == 2, BYTE_BITS),
-                )
-            ),
+            cb.eq(chroma_read.data[:BYTE_BITS]),
+            cr.eq(chroma_read.data[BYTE_BITS:]),
+            self.sample.eq(Mux(delayed == 0, luma_read.data, Mux(delayed == 2, cr, cb))),
         ]
 
         # Behind a row come at least two cycles of `sync`: its samples have been written.
