@@ -175,7 +175,7 @@ def test_small_frames(order, rng):
             (0.7, False, False),
         ):
             frame = random_frame(rng, rows, columns)
-            if not cuts:  # pixels exactly as far from the others as the threshold
+            if not cuts:  # some pixels are exactly as far from the others as the threshold
                 frame = 3000 + rng.choice([-16, 0, 16], p=[0.1, 0.8, 0.1], size=frame.shape)
             words = raw_clocks(frame, gaps, rng)
             if waits:

@@ -40,6 +40,8 @@ async def random_frames(dut) -> None:
         rows, columns = (int(size) for size in rng.integers(MIN_SIZE, LARGEST + 1, size=2))
         bench.set(random_settings(rng))
         for _ in range(rng.integers(1, 4)):
+            # Lines may become longer, and fewer or more, while the frame before is on its way.
+            rows, columns = int(rng.integers(MIN_SIZE, LARGEST)), columns + int(rng.integers(2))
             blanking = Blanking(
                 pixels=float(rng.choice([0, 0, 0.02, 0.3, 0.8])),
                 line=int(rng.choice([0, 0, 1, 3, 20])),
@@ -50,7 +52,8 @@ async def random_frames(dut) -> None:
                 pixels = int(rng.integers(rows * columns))
                 await bench.cut(frame, pixels, blanking, with_pixel=bool(rng.integers(2)))
                 aborts += 1
-            await bench.send(random_frame(rng, rows, columns), blanking)
+            step = bench.settings.bad_pixel_threshold
+            await bench.send(random_frame(rng, rows, columns, step), blanking)
         await bench.check(columns)
 
     seen = bench.coverage

@@ -68,8 +68,7 @@ class WindowBuffer(wiring.Component):
         The frame of the windows given last will not go on.  Only if there were any.
     i : In(stream of raw_pixel(), always ready)
         Lines of 4 to ``max_width`` pixels, at least four, all of a frame of one length.  A frame
-        may be shorter or narrower than the one before only from ``2 * width + 2`` clocks behind
-        that one's last pixel.
+        may have shorter lines than the one before only when that one's tail has been given.
     o : Out(stream of window_layout(), always ready)
         `LATENCY` clocks behind the pixel, or in the tail behind the clock of its turn.
 

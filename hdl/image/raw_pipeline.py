@@ -57,7 +57,8 @@ class RawPipeline(wiring.Component):
         Take back what came of the frame in progress: it will not go on.  In its place between the
         pixels of ``o``, so that stages behind take this as their ``abort``, not the receiver's.
     i : In(stream of raw_pixel(), always ready)
-        12 bits, aligned.  Frames of 4 x 4 and more.
+        12 bits, aligned.  Frames of 4 x 4 and more, of any size from one to the next; one with
+        shorter lines than the one before only when that one's last pixel has left.
     o : Out(stream of rgb_pixel(12), always ready)
         Linear RGB.  Pixel ``n - (4 * width + 4)`` of a frame leaves `LATENCY` clocks behind pixel
         ``n``; the last ones one a clock, whatever comes in.
