@@ -4,22 +4,21 @@ from dataclasses import asdict
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.utils import get_sim_time
 
 from hdl.image.change import ChangeDetector, ChangeResult
 from hdl.image.change import ChangeSettings as Registers
 from models.fixedpoint import IntArray
 from models.image import change
 from models.image.change import ChangeSettings
-from verif.bench import parameters, start
+from verif.bench import CLOCK_NS, parameters, start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameSource
 
 __all__ = ["change_fields", "read_map"]
 
 LATENCY = ChangeDetector.LATENCY
 ROUNDS, FRAMES = 20, 8
-LAST = 3
-"""Both flags of a pixel."""
 WIDE = Blanking(0.0, 4, 8)
 """What the narrowest pictures need between lines and frames."""
 
@@ -50,25 +49,50 @@ class Bench:
         self.dut, self.rng = dut, rng
         self.source = FrameSource(dut, "i", 8, rng)
         self.golden = change.ChangeDetector()
-        self.events: list[tuple[int, bool]] = []
-        self.ends: list[int] = []
+        self.events: list[tuple[float, bool]] = []
         for name in ("abort", "restart", "hold", "map_row", "settings"):
             dut[name].value = 0
         dut.enable.value = 1
         cocotb.start_soon(self.watch())
 
     async def watch(self) -> None:
-        """Note when frames have come, when they are done, and whether they wake."""
-        dut, clock = self.dut, 0
+        """Note when frames are done, and whether they wake."""
         while True:
-            await RisingEdge(dut.clk)
-            clock += 1
-            if dut.i__valid.value == 1 and dut.i__payload.value.to_unsigned() >> 8 == LAST:
-                self.ends.append(clock)
-            if dut.done.value == 1:
-                self.events.append((clock, dut.wake.value == 1))
-            else:
-                assert dut.wake.value == 0, "woken by no frame"
+            await RisingEdge(self.dut.done)
+            await ReadOnly()
+            self.events.append((get_sim_time("ns"), self.dut.wake.value == 1))
+
+    async def after_pixels(self, pixels: int) -> None:
+        """Wait until so many pixels more have come."""
+        while pixels:
+            await RisingEdge(self.dut.clk)
+            pixels -= self.dut.i__valid.value == 1
+
+    async def send_enabled(self, frame: IntArray, gaps: Blanking, *, enable: bool) -> None:
+        """Send a frame that begins with or without ``enable``, which then says the contrary."""
+
+        async def flip() -> None:
+            await self.after_pixels(1)
+            self.dut.enable.value = not enable
+
+        self.dut.enable.value = enable
+        flipping = cocotb.start_soon(flip())
+        await self.source.send(frame, gaps)
+        await flipping
+        self.dut.enable.value = 1
+
+    async def send_and_restart(self, frame: IntArray, gaps: Blanking, pixels: int) -> None:
+        """Send a frame, and forget the reference after so many of its pixels."""
+
+        async def forget() -> None:
+            await self.after_pixels(pixels)
+            self.dut.restart.value = 1
+            await RisingEdge(self.dut.clk)
+            self.dut.restart.value = 0
+
+        forgetting = cocotb.start_soon(forget())
+        await self.source.send(frame, gaps)
+        await forgetting
 
     async def configure(self, settings: ChangeSettings) -> None:
         """Write the registers and forget the reference."""
@@ -93,7 +117,7 @@ class Bench:
     async def settle(self) -> list[bool]:
         """Wait for the last frame's result; whether each frame since the last time woke."""
         await self.source.idle(LATENCY + 1)
-        events, self.events, self.ends = self.events, [], []
+        events, self.events = self.events, []
         return [wake for _, wake in events]
 
     async def check(self, wanted: change.Change) -> None:
@@ -139,56 +163,91 @@ def random_size(rng: np.random.Generator) -> tuple[int, int]:
     return rows, columns
 
 
+class Story:
+    """Frames of one size, one after another, each with something that happens to it.
+
+    Each method sends one and checks what it gives.
+    """
+
+    def __init__(self, bench: Bench, gaps: Blanking, met: dict[str, int]):
+        self.bench, self.gaps, self.met, self.rng = bench, gaps, met, bench.rng
+        self.shown: change.Change | None = None
+
+    async def compare(self, frame: IntArray) -> None:
+        """Nothing, or that map and result are held."""
+        hold = self.shown is not None and self.rng.random() < 0.3  # noqa: PLR2004
+        self.bench.dut.hold.value = int(hold)
+        await self.bench.send_enabled(frame, self.gaps, enable=True)
+        await self.check(frame, hold=hold)
+        self.bench.dut.hold.value = 0
+        self.met["held"] += hold
+
+    async def check(self, frame: IntArray, *, hold: bool = False) -> None:
+        """Step the model, and compare it with the frame that was sent."""
+        bench, wanted = self.bench, self.bench.golden.step(frame)
+        assert await bench.settle() == [wanted.wake]
+        if self.shown is None or not hold:
+            self.shown = wanted
+        await bench.check(self.shown)
+        self.met["wake" if wanted.wake else "calm"] += 1
+
+    async def cut_short(self, frame: IntArray) -> None:
+        """Only a part of it comes."""
+        bench, pixels = self.bench, int(self.rng.integers(1, frame.size))
+        await bench.source.send(frame, self.gaps, pixels=pixels)
+        await bench.abort()
+        before = bench.golden.reference
+        bench.golden.cut_short(frame, pixels)
+        moved = before is not None and bool((before != bench.golden.reference).any())
+        self.met["moved"] += moved
+        self.met["cut"] += 1
+
+    async def skip(self, frame: IntArray) -> None:
+        """Nobody asks for it."""
+        await self.bench.send_enabled(frame, self.gaps, enable=False)
+        assert not await self.bench.settle(), "a frame that was not asked for"
+        self.met["skipped"] += 1
+
+    async def restart(self, frame: IntArray) -> None:
+        """The reference is forgotten before its first block is complete, or after.
+
+        Before, it is the new one; after, it is compared with the old one, and neither will be one.
+        """
+        golden, size = self.bench.golden, frame.shape
+        rows, columns = (min(1 << golden.settings.block_bits, length) for length in size)
+        first = (rows - 1) * size[1] + columns
+        late = first + LATENCY < frame.size and self.rng.random() < 0.7  # noqa: PLR2004
+        if late:
+            pixels = int(self.rng.integers(first + LATENCY, frame.size))
+        else:
+            pixels = max(first - 1, 1)
+            golden.reference = None
+        await self.bench.send_and_restart(frame, self.gaps, pixels)
+        await self.check(frame)
+        if late:
+            golden.reference = None
+        self.met["late" if late else "early"] += 1
+
+
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def random_frames(dut) -> None:
     """Random registers, sizes and frames; some are cut short, not asked for, or held."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     bench = Bench(dut, rng)
     await start(dut)
-    met = dict.fromkeys(("wake", "calm", "cut", "moved", "skipped", "held", "restart"), 0)
+    events = ("wake", "calm", "cut", "moved", "skipped", "held", "late", "early")
+    met = dict.fromkeys(events, 0)
     for _ in range(ROUNDS):
         await bench.configure(random_settings(rng))
         size = random_size(rng)
-        gaps = WIDE if min(size) < 8 or rng.random() < 0.5 else BACK_TO_BACK  # noqa: PLR2004
-        gaps = Blanking(float(rng.choice([0, 0.3])), gaps.line, gaps.frame)
-        frame, shown = rng.integers(0, 256, size), None
+        narrow = min(size) < 8  # noqa: PLR2004
+        gaps = WIDE if narrow or rng.random() < 0.5 else BACK_TO_BACK  # noqa: PLR2004
+        story = Story(bench, Blanking(float(rng.choice([0, 0.3])), gaps.line, gaps.frame), met)
+        happenings = (story.compare, story.cut_short, story.skip, story.restart)
+        frame = rng.integers(0, 256, size)
         for _ in range(FRAMES):
             frame = next_frame(rng, frame)
-            choice = rng.random()
-            if choice < 0.2:  # noqa: PLR2004
-                pixels = int(rng.integers(1, frame.size + 1))
-                await bench.source.send(frame, gaps, pixels=pixels - (pixels == frame.size))
-                await bench.abort()
-                before = bench.golden.reference
-                bench.golden.cut_short(frame, pixels - (pixels == frame.size))
-                met["cut"] += 1
-                met["moved"] += before is not None and bool(
-                    (before != bench.golden.reference).any()
-                )
-                continue
-            if choice < 0.3:  # noqa: PLR2004
-                dut.enable.value = 0
-                await bench.source.send(frame, gaps)
-                dut.enable.value = 1
-                assert not await bench.settle(), "a frame that was not asked for"
-                met["skipped"] += 1
-                continue
-            if choice < 0.35:  # noqa: PLR2004
-                await bench.source.send(frame, gaps, pixels=frame.size // 2)
-                await bench.restart()
-                await bench.abort()
-                met["restart"] += 1
-                continue
-            hold = shown is not None and choice > 0.8  # noqa: PLR2004
-            dut.hold.value = int(hold)
-            await bench.source.send(frame, gaps)
-            wanted = bench.golden.step(frame)
-            assert await bench.settle() == [wanted.wake]
-            shown = shown if hold and shown is not None else wanted
-            await bench.check(shown)
-            dut.hold.value = 0
-            met["held"] += hold
-            met["wake" if wanted.wake else "calm"] += 1
+            await happenings[rng.choice(4, p=[0.6, 0.2, 0.08, 0.12])](frame)
     cocotb.log.info("%s", met)
     assert all(count >= 2 for count in met.values()), met  # noqa: PLR2004
 
@@ -204,16 +263,16 @@ async def back_to_back(dut) -> None:
         await bench.configure(settings)
         await bench.settle()
         frame, wanted = rng.integers(0, 256, size), None
-        wakes = []
+        events = []
         for _ in range(count):
             frame = next_frame(rng, frame)
             await bench.source.send(frame)
+            ended = get_sim_time("ns")
             wanted = bench.golden.step(frame)
-            wakes.append(wanted.wake)
+            # The pixel's edge is that of the first register.
+            events.append((ended + (LATENCY - 1) * CLOCK_NS, wanted.wake))
         await bench.source.idle(LATENCY + 1)
-        assert bench.events == [
-            (end + LATENCY, wake) for end, wake in zip(bench.ends, wakes, strict=True)
-        ]
+        assert bench.events == events
         await bench.settle()
         assert wanted is not None
         await bench.check(wanted)

@@ -119,8 +119,9 @@ class ChangeDetector(wiring.Component):
 
         known, void, compares_1 = Signal(), Signal(), Signal()
         block_1, _, block_3 = delays(m, block, 3)
-        valid_1, _, valid_3 = delays(m, valid, 3)
-        abort_3, ends_3 = delays(m, abort, 3)[-1], delays(m, ends, 3)[-1]
+        valid_3, abort_3 = delays(m, valid, 3)[-1], delays(m, abort, 3)[-1]
+        under_way = delays(m, ends, 3)
+        ends_3 = under_way[-1]
         with m.If(valid & ~begun):
             # A reference that was forgotten since does not count, whatever this frame brings.
             m.d.sync += [compares_1.eq(known & ~self.restart), void.eq(0)]
@@ -132,7 +133,7 @@ class ChangeDetector(wiring.Component):
         far_3 = self.compare(m, index, valid, block_1, compares_1)
         self.collect(m, block_3, valid_3, abort_3, ends_3, far_3)
         m.d.sync += [
-            Assert(~(valid & ~begun & (ends_3 | (valid_1 & ~begun))), "frames are too short"),
+            Assert(~(valid & ~begun & Cat(under_way).any()), "frames are too short"),
             Assert(~valid | (index < BLOCKS), "a block beyond the reference"),
         ]
         return m
