@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.audio.audio_block import PINS_IN, PINS_OUT
-from hdl.audio.subsystem import AudioSubsystem
+from verif.audio_subsystem import AudioSubsystem
 
 __all__ = ["FRAME_BITS", "SLOT_BITS", "WORD_BITS", "HeardSubsystem"]
 
