@@ -251,3 +251,82 @@ def test_resets_of_both_sides_make_up_no_word(seed):
     arrived = iter(link.sent)
     assert all(word in arrived for word, _ in groupby(link.received))
     assert len(link.received) > WORDS // 2
+
+
+@pytest.mark.parametrize("cycles", range(12))
+def test_what_a_clamp_makes_of_a_word_is_not_taken(cycles):
+    """The payload falls in one cycle, the request only in the next: the wires are not equal."""
+    dut, word, taken = HandshakeSink(WORD_BITS), 0xBEEF, []
+
+    async def source(ctx):
+        ctx.set(dut.i.request, 1)
+        ctx.set(dut.i.payload, word)
+        for _ in range(cycles):
+            await ctx.tick()
+        ctx.set(dut.i.payload, 0)
+        await ctx.tick()
+        ctx.set(dut.i.request, 0)
+        for _ in range(12):
+            await ctx.tick()
+
+    async def sink(ctx):
+        ctx.set(dut.o.ready, 1)
+        while True:
+            _, _, valid, offered = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            if valid:
+                taken.append(offered)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(source)
+    sim.add_testbench(sink, background=True)
+    sim.run()
+    assert taken in ([], [word])
+    assert taken or cycles < 2 * CONFIRMED
+
+
+def test_a_sink_that_sleeps_through_a_reset_gets_what_comes_after_it():
+    """Its clock stands with a word on offer, of which nothing is left when it goes on."""
+    ends, received = Ends(), []
+
+    async def tick(ctx, domain):
+        for level in (1, 0):
+            ctx.set(domain.clk, level)
+            await ctx.delay(1e-9)
+
+    async def send(ctx, word):
+        ctx.set(ends.source.i.payload, word)
+        ctx.set(ends.source.i.valid, 1)
+        sent = ctx.get(ends.source.i.ready)
+        await tick(ctx, ends.here)
+        return sent
+
+    async def testbench(ctx):
+        assert await send(ctx, 1)
+        ctx.set(ends.source.i.valid, 0)
+        for _ in range(10):
+            await tick(ctx, ends.there)
+        assert ctx.get(ends.sink.o.valid)
+        ctx.set(ends.here.rst, 1)
+        for _ in range(RESET_TICKS):
+            await tick(ctx, ends.here)
+        ctx.set(ends.here.rst, 0)
+        words = [2, 3]
+        for _ in range(10):  # the sink sleeps
+            words = words[await send(ctx, words[0]) :]
+        ctx.set(ends.sink.o.ready, 1)
+        for _ in range(100):
+            if ctx.get(ends.sink.o.valid):
+                received.append(ctx.get(ends.sink.o.payload))
+            await tick(ctx, ends.there)
+            if words:
+                words = words[await send(ctx, words[0]) :]
+            else:
+                ctx.set(ends.source.i.valid, 0)
+                await tick(ctx, ends.here)
+        assert not words
+
+    sim = Simulator(ends)
+    sim.add_testbench(testbench)
+    sim.run()
+    assert received in ([2, 3], [1, 2, 3])
