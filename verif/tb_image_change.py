@@ -236,7 +236,7 @@ async def random_frames(dut) -> None:
     bench = Bench(dut, rng)
     await start(dut)
     events = ("wake", "calm", "cut", "moved", "skipped", "held", "late", "early")
-    met = dict.fromkeys(events, 0)
+    met: dict[str, int] = dict.fromkeys(events, 0)
     for _ in range(ROUNDS):
         await bench.configure(random_settings(rng))
         size = random_size(rng)
