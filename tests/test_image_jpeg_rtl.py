@@ -21,7 +21,7 @@ from verif.sim import simulate
 from verif.verilog import ports_of
 
 CROPS = {"astronaut": (40, 180), "coffee": (100, 250), "frame 1, grey": (20, 40)}
-"""Upper left corners of parts of 144 x 176 that have something in them."""
+"""Upper left corners of parts of 96 x 112 that have something in them."""
 
 
 def run(bench, **parameters):
@@ -78,7 +78,7 @@ def test_pictures(tmp_path):
     """Parts of photos and of a camera frame."""
     paths = []
     for name, (top, left) in CROPS.items():
-        picture = PICTURES[name]()[top : top + 144, left : left + 176]
+        picture = PICTURES[name]()[top : top + 96, left : left + 112]
         planes = [picture] if picture.ndim == 2 else ycbcr_planes(picture)
         path = tmp_path / f"{name}.npy"
         np.save(path, np.stack(planes))

@@ -12,7 +12,7 @@ from verif.jpeg_driver import Bench, Run, fate_of_aborted
 
 MAX_SIDE = 17
 MCU = 16
-SLOW = 180
+SLOW = 150
 """Gaps for narrow colour pictures, half of whose MCUs may be padding."""
 
 
@@ -88,9 +88,9 @@ async def restarts(dut):
     bench = Bench(dut)
     await bench.start()
     rng = bench.rng
-    for interval in (1, 2, 3, 5, 12, 1000):
+    for interval in (1, 2, 3, 12):
         for count in (1, 3):
-            height, width = rng.integers(MCU, 4 * MCU, 2)
+            height, width = rng.integers(MCU, 3 * MCU, 2)
             planes = rng.integers(0, 256, (count, height, width))
             run = Run(planes, JpegSettings.of_quality(75, interval), gap=SLOW, stall=100)
             (data,) = (await bench.check(run)).files
@@ -107,7 +107,7 @@ async def user_tables(dut):
     bench = Bench(dut)
     await bench.start()
     rng = bench.rng
-    for count in (1, 3, 1, 3, 3):
+    for count in (1, 3, 1, 3):
         settings = random_settings(rng, int(rng.integers(0, 4)))
         assert max(len(np.trim_zeros(t.counts, "b")) for t in settings.huffman) == 16  # noqa: PLR2004
         planes = rng.integers(0, 256, (count, 40, 37))
@@ -121,8 +121,8 @@ async def regions(dut):
     await bench.start()
     rng = bench.rng
     seen = set()
-    for n in range(24):
-        height, width = rng.integers(MCU, 4 * MCU, 2).tolist()
+    for n in range(20):
+        height, width = rng.integers(MCU, 3 * MCU, 2).tolist()
         x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
         region = Region(
             x, y, int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1))
@@ -143,10 +143,10 @@ async def back_to_back(dut):
     bench = Bench(dut)
     await bench.start()
     rng = bench.rng
-    for count, height, width in ((1, 24, 40), (3, 48, 64), (3, 32, 80), (1, 72, 33)):
+    for count, height, width in ((1, 24, 40), (3, 32, 48), (1, 40, 33)):
         planes = rng.integers(0, 256, (count, height, width))
         for stall in (0, 60):
-            await bench.check(Run(planes, JpegSettings.of_quality(60), frames=7, stall=stall))
+            await bench.check(Run(planes, JpegSettings.of_quality(60), frames=5, stall=stall))
 
 
 @cocotb.test
@@ -156,9 +156,9 @@ async def aborts(dut):
     await bench.start()
     rng = bench.rng
     fates = set()
-    for n in range(24):
+    for n in range(20):
         count = 1 + n % 2 * 2
-        height, width = rng.integers(MCU + 1, 3 * MCU, 2).tolist()
+        height, width = rng.integers(MCU + 1, 2 * MCU + 8, 2).tolist()
         planes = rng.integers(0, 256, (count, height, width))
         half = Region(0, 0, width, height // 2) if n % 3 == 0 else None
         places = (0, 1, width, height * width - 1, int(rng.integers(0, height * width)))

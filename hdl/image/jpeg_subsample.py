@@ -97,8 +97,7 @@ class JpegSubsampler(wiring.Component):
                 & active
                 & (column >= settings.left)
                 & (row >= settings.top)
-                & (x < settings.width)
-                & (y < settings.height)
+                & (x < settings.width)  # below the region the picture is no longer active
             ),
             last_x.eq(x == settings.width - 1),
             last_y.eq(y == settings.height - 1),
