@@ -243,6 +243,7 @@ def test_changes(capsys, tmp_path, sequence):
     assert names == ["o_1.png", "o_2.png", "o_3.png"]
     parsed = Page(page.read_text())
     assert parsed.text.count("blocks have changed") == 2
+    assert "1 of 3\nframes wake" in parsed.text
     maps = parsed.images[-3:]
     assert [each.shape for each in maps] == [(40, 60, 3)] * 3
     assert maps[2][12, 20].tolist() == [255] * 3  # shown as it is
