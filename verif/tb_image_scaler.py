@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
+from hdl.image.pixels import MAX_HEIGHT, MAX_WIDTH
 from hdl.image.scaler import MAX_OUTPUT_HEIGHT, MAX_OUTPUT_WIDTH, Scaler, Scaling
 from models.fixedpoint import IntArray
 from models.image.scaler import Crop, reciprocal, scale_down
@@ -175,6 +176,36 @@ async def largest_sizes(dut) -> None:
         picture = case.picture(rng)
         await bench.source.send(picture)
         await bench.check([case.expected(picture)])
+
+
+@cocotb.test(timeout_time=40, timeout_unit="ms")
+async def brightest_frame(dut) -> None:
+    """White, 1280 x 1024, to one pixel: the largest sums.  Only lines' ends wake the bench."""
+    case = Case(MAX_HEIGHT, MAX_WIDTH, Crop(0, 0, MAX_WIDTH, MAX_HEIGHT), 1, 1)
+    fields = scaling_fields(case.crop, case.width, case.height)
+    dut.scaling.value = Scaling.const(fields).as_value().value
+    dut.abort.value, dut.i__valid.value = 0, 0
+    await start(dut)
+    white = (1 << 24) - 1
+    found = cocotb.start_soon(first_output(dut))
+    for row in range(case.rows):
+        last_row = (row == case.rows - 1) << 25
+        dut.i__payload.value, dut.i__valid.value = white | last_row, 1
+        await ClockCycles(dut.clk, case.columns - 1)
+        dut.i__payload.value = white | last_row | 1 << 24
+        await ClockCycles(dut.clk, 1)
+        assert not found.done(), "a pixel before the frame's end"
+    dut.i__valid.value = 0
+    await ClockCycles(dut.clk, LATENCY + 1)
+    assert found.done(), "no pixel"
+    assert found.result() == white | 3 << 24
+
+
+async def first_output(dut) -> int:
+    """Payload of the next pixel."""
+    await RisingEdge(dut.o__valid)
+    await ReadOnly()
+    return dut.o__payload.value.to_unsigned()
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
