@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 from published import DATA, needs_data
 
 import mmsp.zoo
@@ -15,6 +18,7 @@ from hdl.image.tensor_words import TensorWords
 from mmsp.compiler.placement import Placement
 from mmsp.loading import find_config, load_image
 from models.image.quantiser import tensor_format
+from verif.formal import prove
 from verif.sim import simulate
 
 ADDRESS_BITS, DEPTH = 11, 8
@@ -145,3 +149,77 @@ def test_words_are_those_of_networks(path, channels, white, tmp_path):
 def test_refuses(sizes, sentence):
     with pytest.raises(ValueError, match=sentence):
         TensorWords(*sizes)
+
+
+class EveryFrame(TensorWords):
+    """Takes them all."""
+
+    def select(self, m):
+        return self.i.valid & ~self.abort
+
+
+class Frames(wiring.Component):
+    """`TensorWords` of frames of one size and layout, which are whatever they were at first."""
+
+    columns: In(range(4))
+    rows: In(range(4))
+    layout: In(3)
+    step: In(1)
+    abort: In(1)
+    ready: In(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.words = words = EveryFrame(4, 1, 2)
+        begun, grey, packed, flat = (Signal(init=init) for init in (0, 0, 1, 0))
+        columns, rows = Signal(range(4), init=1), Signal(range(4), init=1)
+        column, row = Signal(range(3)), Signal(range(3))
+        with m.If(~begun):
+            m.d.sync += [
+                begun.eq(1),
+                columns.eq(self.columns | (self.columns == 0)),
+                rows.eq(self.rows | (self.rows == 0)),
+                grey.eq(self.layout[0]),
+                flat.eq(self.layout[2]),
+                packed.eq(self.layout[1] | self.layout[2]),
+            ]
+        pixel, last = words.i.p, Signal(2)
+        m.d.comb += [
+            last.eq(Cat(column == columns - 1, row == rows - 1)),
+            words.i.valid.eq(begun & self.step),
+            Cat(pixel.last_column, pixel.last_row).eq(last),
+            words.place.grey.eq(grey),
+            words.place.packed.eq(packed),
+            words.place.flat.eq(flat),
+            words.abort.eq(self.abort),
+            words.o.ready.eq(self.ready),
+        ]
+        with m.If(words.i.valid):
+            m.d.sync += column.eq(Mux(last[0], 0, column + 1))
+            with m.If(last[0]):
+                m.d.sync += row.eq(Mux(last[1], 0, row + 1))
+        with m.If(self.abort):
+            m.d.sync += [column.eq(0), row.eq(0)]
+
+        # The pixel that the words' first stage waits for, one clock behind.
+        next_column, next_row = Signal.like(column), Signal.like(row)
+        channels = Mux(grey, 1, 3)
+        before = channels * (next_column + Mux(flat, next_row * columns, 0))
+        line = channels * columns * Mux(flat, rows, 1)
+        at_start = (next_column == 0) & (~flat | (next_row == 0))
+        m.d.sync += [
+            next_column.eq(column),
+            next_row.eq(row),
+            Assert(words.fill == Mux(packed, before[:2], 0), "bytes of the word in progress"),
+            Assert(~words.spilt | (packed & at_start), "more words within a row"),
+            Assert(~words.spilt | ((line > 4) & (line[:2] != 0)), "a word without a byte"),
+            Assert((column < columns) & (row < rows) & (columns != 0) & (rows != 0)),
+            Assert((next_column < columns) & (next_row < rows)),
+            Assert(packed | ~flat),
+        ]
+        return m
+
+
+@pytest.mark.formal
+def test_a_row_never_has_two_words_at_once():
+    prove(Frames(), name="image_tensor_words", max_steps=6)

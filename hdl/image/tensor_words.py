@@ -97,6 +97,9 @@ class TensorWords(wiring.Component):
                 raise ValueError(f"{name} must be at least {least}, not {value!r}")
         self.word_bytes, self.depth = word_bytes, depth
         self.word = window_word(word_bytes, address_bits)
+        # State: bytes of the word in progress, and whether the row before has one more word.
+        self.fill = Signal(range(word_bytes))
+        self.spilt = Signal()
         super().__init__(
             {
                 "place": In(TensorPlace(address_bits)),
@@ -113,7 +116,7 @@ class TensorWords(wiring.Component):
     def elaborate(self, platform):
         """Build the stages; a number in a name counts clocks from the input."""
         m = Module()
-        (valid_1,) = delays(m, select_frames(m, self.i, self.abort, self.enable), 1)
+        (valid_1,) = delays(m, self.select(m), 1)
         (pixel_1,), (abort_1,) = delays(m, self.i.p, 1), delays(m, self.abort, 1)
         data_2, valid_2, ends_row_2, ends_2 = self.gather(m, pixel_1, valid_1, abort_1)
         (abort_2,) = delays(m, abort_1, 1)
@@ -144,6 +147,10 @@ class TensorWords(wiring.Component):
         ]
         return m
 
+    def select(self, m: Module):
+        """Whether a pixel comes, of a frame that began while enabled."""
+        return select_frames(m, self.i, self.abort, self.enable)
+
     def gather(self, m: Module, pixel, valid, abort):
         """Clock 1 to 2: a word's bytes, and whether it ends its row, and its frame.
 
@@ -153,7 +160,7 @@ class TensorWords(wiring.Component):
         """
         channels = len(COLOURS)
         kept = Signal(BYTE_BITS * self.word_bytes)
-        fill = Signal(range(self.word_bytes))
+        fill, spilt = self.fill, self.spilt
         total = Signal(range(self.word_bytes + channels))
         values, joined = Signal(BYTE_BITS * channels), Signal(len(kept) + BYTE_BITS * channels)
         full, spills, row_end = Signal(), Signal(), Signal()
@@ -177,7 +184,7 @@ class TensorWords(wiring.Component):
         with m.If(abort):
             m.d.sync += [kept.eq(0), fill.eq(0)]
 
-        spilt, spilt_ends, gives = Signal(), Signal(), Signal()
+        spilt_ends, gives = Signal(), Signal()
         word, given = Signal(len(kept)), Signal()
         ends_row, ends = Signal(), Signal()
         rest = Signal(len(beyond))
