@@ -1,15 +1,20 @@
-"""From a camera's pins to pictures: the whole image block against the golden models."""
+"""From a camera's pins to pictures, tensors, wake-ups and files: all of the image front end."""
 
 import numpy as np
 import pytest
 from image_pictures import needs_pictures, photo
 
+from mmsp.compiler.placement import Placement
 from mmsp.imaging.rtl import ImageModel
-from mmsp.imaging.targets import Registers, differences, modelled
+from mmsp.imaging.targets import Registers, Scaling, differences, modelled
 from models.image.bayer import BAYER_ORDERS, align, mosaic
+from models.image.change import ChangeSettings
 from models.image.dvp import DvpConfig, receive
+from models.image.jpeg import JpegSettings
 from models.image.pipeline import Settings, process
-from verif.dvp_camera import TIGHT, Blanking, CameraFault, frame_pins, join
+from models.image.quantiser import TensorFormat
+from models.image.scaler import Crop
+from verif.dvp_camera import TIGHT, Blanking, CameraFault, film
 
 SEED = 20_261_123
 LOOSE = Blanking(vsync=9, front=30, line=12, back=40, fixed=False)
@@ -109,10 +114,9 @@ def test_faults(model):
             for _ in range(10)
         ]
         blanking = (TIGHT, LOOSE, Blanking(line=2, back=3))[run % 3]
-        pins = join(
-            frame_pins(rng, random_frame(rng, height, width, settings.bits), blanking, fault)
-            for fault in [*faults, CameraFault.NONE]
-        )
+        faults.append(CameraFault.NONE)
+        frames = [random_frame(rng, height, width, settings.bits) for _ in faults]
+        pins = film(rng, frames, blanking, faults)
         driven = pins.polarised(config)
         expected = receive(driven.vsync, driven.href, driven.data, config)
         found = model.capture(pins, config, Registers(settings))
@@ -137,13 +141,121 @@ def settings_of_12_bits(settings):
     return Settings(**(vars(settings) | {"bits": 12}))
 
 
+def random_scaling(rng, rows, columns, **fixed):
+    """Any rectangle, any size within it and its limits."""
+    least_width, least_height = fixed.get("width", 1), fixed.get("height", 1)
+    width, height = (
+        int(rng.integers(least, size + 1))
+        for least, size in ((least_width, columns), (least_height, rows))
+    )
+    crop = Crop(
+        int(rng.integers(columns - width + 1)), int(rng.integers(rows - height + 1)), width, height
+    )
+    drawn = {
+        "width": int(rng.integers(1, min(width, 320) + 1)),
+        "height": int(rng.integers(1, min(height, 240) + 1)),
+        "grey": bool(rng.integers(2)),
+        "tensor": TensorFormat(int(rng.integers(4000, 30000)), int(rng.integers(-(1 << 21), 0))),
+    }
+    return Scaling(crop=crop, **(drawn | fixed))
+
+
+def random_place(rng, scaling):
+    """Packed, or a pixel a word; anywhere."""
+    channels = 1 if scaling.grey else 3
+    return Placement(
+        pixels=(scaling.height, scaling.width, channels),
+        word_bytes=16,
+        packed=bool(rng.integers(2)),
+        base=int(rng.integers(1 << 12)),
+        row0=int(rng.integers(4)),
+    )
+
+
+def test_tensors_and_changes(model):
+    """Words in any place, maps of every frame; the core takes words with and without pauses."""
+    rng = np.random.default_rng(SEED)
+    changed = 0
+    for run in range(16):
+        rows, columns = rng.integers(8, 70, 2).tolist()
+        settings = random_settings(rng)
+        scaling = random_scaling(rng, rows, columns)
+        change = ChangeSettings(mean_threshold=40, activity_threshold=900, count=1)
+        registers = Registers(settings, scaling, change)
+        frames = [random_frame(rng, rows, columns, settings.bits) for _ in range(3)]
+        expected = modelled(frames, registers)
+        config = DvpConfig(width=columns, height=rows, bits=settings.bits)
+        pins = film(rng, frames, (TIGHT, LOOSE)[run & 1])
+        place = random_place(rng, scaling)
+        found = model.capture(pins, config, registers, place, stall=0.2 * (run & 2), seed=run + 1)
+        assert found.faults == ()
+        assert len(found.tensors) == len(found.changes) == len(frames)
+        for index, each in enumerate(expected):
+            np.testing.assert_array_equal(found.tensors[index], each.tensor)
+            np.testing.assert_array_equal(found.changes[index].block_map, each.change.block_map)
+            assert found.changes[index].wake == each.change.wake
+            changed += each.change.wake
+    assert changed > 8
+
+
+def test_a_core_that_takes_no_words(model):
+    """The tensor is given up and flagged; pictures and change detection do not notice."""
+    rng = np.random.default_rng(SEED)
+    settings = random_settings(rng, 12)
+    scaling = random_scaling(rng, 20, 30, width=16, height=16)
+    registers = Registers(settings, scaling, ChangeSettings())
+    frames = [random_frame(rng, 20, 30, 12) for _ in range(3)]
+    expected = modelled(frames, registers)
+    config, pins = DvpConfig(width=30, height=20), film(rng, frames)
+    found = model.capture(pins, config, registers, stall=0.99, seed=SEED)
+    assert found.faults == ("tensor_dropped",)
+    assert len(found.tensors) < len(frames)
+    for index, each in enumerate(expected):
+        np.testing.assert_array_equal(found.rgb[index], each.rgb)
+        np.testing.assert_array_equal(found.changes[index].block_map, each.change.block_map)
+    # Nothing of it is left in the next tensors.
+    again = model.capture(pins, config, registers)
+    assert again.faults == ()
+    np.testing.assert_array_equal(again.tensors, [each.tensor for each in expected])
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_files(model, grey):
+    """JPEG of whole frames, restart markers, next to tensors and change detection."""
+    rng = np.random.default_rng(SEED)
+    settings = random_settings(rng)
+    for rows, columns in ((17, 33), (48, 20)):
+        jpeg = JpegSettings.of_quality(int(rng.integers(20, 96)), restart_interval=3)
+        scaling = random_scaling(rng, rows, columns)
+        registers = Registers(settings, scaling, ChangeSettings(), jpeg, jpeg_grey=grey)
+        frames = [random_frame(rng, rows, columns, settings.bits) for _ in range(2)]
+        found = check_frames(model, frames, registers)
+        assert all(each.jpeg.endswith(b"\xff\xd9") for each in found)
+
+
+@needs_pictures
+def test_a_block_that_moves_wakes(model):
+    """A photograph with noise does not wake, and does with the first frame that has a block."""
+    rng = np.random.default_rng(SEED)
+    original = photo("astronaut", 160, 200).astype(int)
+    frames = []
+    for step in range(6):
+        picture = original + np.rint(rng.normal(0, 8, original.shape)).astype(int)
+        if step > 2:
+            picture[60:100, 40 + 10 * step : 80 + 10 * step] = original[:40, :40, ::-1]
+        frames.append(mosaic(picture.clip(0, 255), "RGGB"))
+    scaling = Scaling(Crop(0, 0, 200, 160), 100, 80)
+    found = check_frames(model, frames, Registers(Settings(bits=8), scaling, ChangeSettings()))
+    assert [each.change.wake for each in found] == [False] * 3 + [True] * 3
+
+
 def test_a_pixel_a_clock(model):
     """Busy from the first VSYNC until four lines and a few clocks behind the last pixel."""
     rng = np.random.default_rng(SEED)
     rows, columns = 24, 50
     frame = random_frame(rng, rows, columns, 12)
     config = DvpConfig(width=columns, height=rows)
-    pins = frame_pins(rng, frame, TIGHT)
+    pins = film(rng, [frame])
     found = model.capture(pins, config, Registers(Settings()))
     tail = 4 * columns + 4
-    assert found.busy_clocks - (len(pins) + tail) in range(20, 40)
+    assert found.busy_clocks - (len(pins) + tail) in range(30, 60)

@@ -14,7 +14,7 @@ from hdl.image.pixels import PIXEL_BITS, FrameSize
 from models.image.bayer import MAX_HEIGHT, MAX_WIDTH, align
 from models.image.dvp import FAULTS, receive
 from models.image.dvp import DvpConfig as Description
-from verif.dvp_camera import TIGHT, Blanking, CameraFault, blank_pins, frame_pins, join, wide
+from verif.dvp_camera import Blanking, CameraFault, blank_pins, film, frame_pins, join, wide
 from verif.formal import prove
 from verif.sim import simulate
 
@@ -53,8 +53,8 @@ def test_model_flags_each_fault(rng, fault):
 def test_model_needs_a_vsync(rng):
     """Lines in front of the first one are nothing, and polarities matter."""
     frame = rng.integers(0, 1 << CONFIG.bits, (CONFIG.height, CONFIG.width))
-    whole = frame_pins(rng, frame, TIGHT)
-    headless = frame_pins(rng, frame, TIGHT, CameraFault.NO_VSYNC)
+    whole = film(rng, [frame])
+    headless = film(rng, [frame], faults=[CameraFault.NO_VSYNC])
     assert received(headless).frames == []
     assert received(headless).dropped == 0
     assert len(received(join([headless, whole])).frames) == 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from models.image.bayer import PIXEL_MAX
 from models.image.dvp import DvpConfig
 
-__all__ = ["TIGHT", "Blanking", "CameraFault", "Pins", "blank_pins", "frame_pins", "join", "wide"]
+__all__ = [
+    "TIGHT", "Blanking", "CameraFault", "Pins", "blank_pins", "film", "frame_pins", "join", "wide",
+]  # fmt: skip
 
 
 class CameraFault(Enum):
@@ -28,7 +31,7 @@ class CameraFault(Enum):
 
 @dataclass(frozen=True)
 class Blanking:
-    """Clocks, the most of each: VSYNC, from there to the first line, between lines, at the end.
+    """Clocks, the most of each: VSYNC, in front of the first line, between lines, behind them.
 
     ``fixed``: just so many; otherwise all numbers from the least possible one are drawn, small ones
     more often.
@@ -47,7 +50,7 @@ class Blanking:
 
 
 TIGHT = Blanking()
-"""As little as there can be: HREF falls for a clock between lines, VSYNC lasts for one."""
+"""As little as there can be: HREF falls for a clock between lines, VSYNC is all of the blanking."""
 
 
 @dataclass
@@ -104,8 +107,8 @@ def frame_pins(
     parts: list[Pins] = []
     if fault is not CameraFault.NO_VSYNC:
         parts.append(blank_pins(rng, blanking.draw(rng, "vsync"), vsync=True))
-    # Without any clock between two of them, VSYNCs are one.
-    gap = 1 if fault is CameraFault.EMPTY else 0
+    # Without any clock between two of them, VSYNCs are one, and so are lines.
+    gap = 1 if fault in (CameraFault.EMPTY, CameraFault.NO_VSYNC) else 0
     parts.append(blank_pins(rng, blanking.draw(rng, "front") + gap))
     if fault is CameraFault.SHORT_LINE:
         rows[spoilt] = rows[spoilt][: int(rng.integers(1, len(rows[spoilt])))]
@@ -126,6 +129,18 @@ def frame_pins(
             rest = blank_pins(rng, int(rng.integers(1, 4)), vsync=True)
             rest.href[:] = rng.random(len(rest)) < 0.5  # noqa: PLR2004  (either level)
             return join([*parts, rest])
-        parts.append(blank_pins(rng, blanking.draw(rng, "line")))
+        if index < len(rows) - 1:
+            parts.append(blank_pins(rng, blanking.draw(rng, "line")))
     parts.append(blank_pins(rng, blanking.draw(rng, "back")))
     return join(parts)
+
+
+def film(
+    rng: np.random.Generator,
+    frames: Iterable[ArrayLike],
+    blanking: Blanking = TIGHT,
+    faults: Iterable[CameraFault] = repeat(CameraFault.NONE),
+) -> Pins:
+    """Frames, one after another, and a clock in which the last line ends."""
+    parts = [frame_pins(rng, frame, blanking, fault) for frame, fault in zip(frames, faults)]  # noqa: B905  (faults may be endless)
+    return join([*parts, blank_pins(rng, 1)])

@@ -12,11 +12,18 @@ from hdl.image.gamma import KNOT_BITS, KNOTS
 from hdl.image.pixels import BYTE_BITS, MAX_WIDTH, pixel_stream, rgb_pixel, ycbcr_pixel
 from hdl.image.raw_pipeline import RAW_SETTINGS, RawPipeline
 from hdl.image.statistics import FRAME_STATISTICS
+from hdl.image.tensor_path import TensorPath
 
 __all__ = ["ImageBlock"]
 
 PINS = ("vsync", "href", "data")
 RECEIVER_REGISTERS = ("enable", "config", "size", "clear")
+TENSOR_PATH = {
+    "tensor": "settings", "restart": "restart", "hold": "hold", "ready": "ready",
+    "overrun": "overrun", "unfit": "unfit", "change_done": "done", "change_wake": "wake",
+    "change": "result", "map_row": "map_row", "map": "map",
+}  # fmt: skip
+"""Ports of the block that are the tensor path's, by its names for them."""
 RECEIVER_STATUS = ("good", "dropped", "faults")
 FRAMES_IN_FLIGHT = 3
 """Of 4 x 4 pixels, without blanking; of larger ones two."""
@@ -30,6 +37,8 @@ class ImageBlock(wiring.Component):
 
     Parameters
     ----------
+    word_bytes, address_bits : int
+        Of the activation memory.
     max_width : int
         Pixels of the longest line, at least 4.
 
@@ -53,14 +62,27 @@ class ImageBlock(wiring.Component):
     statistics : Out(FRAME_STATISTICS)
         Of the last complete frame, new with ``statistics_done``.
     statistics_done : Out(1)
+    tensor : In(TensorSettings(address_bits))
+        Registers behind ``rgb``, as ``raw`` and the others; the enables at any time.
+    o : Out(stream.Signature(window_word(word_bytes, address_bits)))
+    ready, overrun, unfit : Out(1)
+        Words of a tensor for the activation memory, see `hdl.image.tensor_path.TensorPath`.
+    restart, hold : In(1)
+    change_done, change_wake : Out(1)
+    change : Out(ChangeResult)
+    map_row : In(range(30))
+    map : Out(40)
+        Of change detection, see `hdl.image.change.ChangeDetector`.
     idle : Out(1)
-        No frame is received, and none is on its way.
+        No frame is received, none is on its way, and no word waits.
     """
 
-    def __init__(self, max_width: int = MAX_WIDTH):
+    def __init__(self, word_bytes: int, address_bits: int, max_width: int = MAX_WIDTH):
+        self.tensor_path = TensorPath(word_bytes, address_bits)
         self.receiver = DvpReceiver()
         self.raw_pipeline = RawPipeline(max_width)
         receiver = self.receiver.signature.members
+        tensor_path = self.tensor_path.signature.members
         super().__init__(
             {
                 **{name: receiver[name] for name in (*RECEIVER_REGISTERS, *PINS, *RECEIVER_STATUS)},
@@ -73,6 +95,8 @@ class ImageBlock(wiring.Component):
                 "ycbcr_aborted": Out(1),
                 "statistics": Out(FRAME_STATISTICS),
                 "statistics_done": Out(1),
+                "o": tensor_path["o"],
+                **{name: tensor_path[there] for name, there in TENSOR_PATH.items()},
                 "idle": Out(1),
             }
         )
@@ -90,14 +114,13 @@ class ImageBlock(wiring.Component):
         connect(m, receiver.o, pipeline.i)
         connect(m, pipeline.o, colours.i)
         connect(m, flipped(self.gamma), colours.gamma)
-        connect(m, colours.rgb, flipped(self.rgb))
+        self.connect_tensor_path(m, colours)
         connect(m, colours.ycbcr, flipped(self.ycbcr))
         m.d.comb += [
             pipeline.settings.eq(self.raw),
             pipeline.abort.eq(receiver.abort),
             colours.abort.eq(pipeline.aborted),
             colours.matrix.eq(self.matrix),
-            self.rgb_aborted.eq(colours.rgb_aborted),
             self.ycbcr_aborted.eq(colours.ycbcr_aborted),
             self.statistics.eq(pipeline.statistics),
             self.statistics_done.eq(pipeline.statistics_done),
@@ -111,8 +134,24 @@ class ImageBlock(wiring.Component):
             Assert(~enters | leaves | (in_flight != FRAMES_IN_FLIGHT), "too many frames"),
             Assert(~leaves | (in_flight != 0), "a frame from nowhere"),
         ]
-        m.d.comb += self.idle.eq(~receiver.busy & (in_flight == 0) & ~enters)
+        quiet = ~receiver.busy & (in_flight == 0) & ~enters
+        m.d.comb += self.idle.eq(quiet & self.tensor_path.idle)
         return m
+
+    def connect_tensor_path(self, m: Module, colours: ColourPath) -> None:
+        """RGB to the outside, and to what makes tensors and looks for changes."""
+        m.submodules.tensor_path = path = self.tensor_path
+        for pixels in (self.rgb, path.i):
+            m.d.comb += [
+                pixels.valid.eq(colours.rgb.valid),
+                pixels.payload.eq(colours.rgb.payload),
+            ]
+        m.d.comb += [self.rgb_aborted.eq(colours.rgb_aborted), path.abort.eq(colours.rgb_aborted)]
+        connect(m, path.o, flipped(self.o))
+        for name, there in TENSOR_PATH.items():
+            here, far = getattr(self, name), getattr(path, there)
+            inward = self.signature.members[name].flow is In
+            m.d.comb += far.eq(here) if inward else here.eq(far)
 
 
 def ends(pixels):

@@ -65,6 +65,7 @@ public:
         top = std::make_unique<Vchip>(&context);
         top->pixel_clk = top->clk = 0;
         top->pixel_rst = top->rst = 1;
+        top->MEMBER(o, ready) = top->MEMBER(file, ready) = 1;
         clock();
         clock();
         top->pixel_rst = top->rst = 0;
@@ -85,7 +86,8 @@ public:
         leave();  // flags and counters, too
         rgb.clear();
         ycbcr.clear();
-        statistics = {};
+        statistics = changes = words = {};
+        tensors = 0;
         files.clear();
         file_ends.clear();
         bad_files = clocks = busy_clocks = 0;
@@ -118,7 +120,7 @@ public:
         clock();
     }
 
-    // `mode` arrives before the second of these clocks; the first one's levels are there earlier.
+    // `mode` arrives before the first of these clocks; the pins have its levels until then.
     void run(const uint16_t* pins, size_t count, uint32_t mode) {
         if (count) set_pins(pins[0]);
         top->mode = mode;
@@ -128,6 +130,24 @@ public:
             set_pins(pins[i]);
             clock();
         }
+    }
+
+    // Rows of blocks that there are: so many are read after each frame.
+    void set_map_rows(uint32_t rows) { map_rows = rows; }
+
+    // The core takes a word for the activation memory with a chance of `256 - stall` in 256.
+    void set_stall(uint32_t chance, uint64_t seed) {
+        stall = chance;
+        random = seed | 1;
+        top->MEMBER(o, ready) = 1;
+    }
+
+    // The next complete frame becomes the reference of change detection.
+    void restart() {
+        top->restart = 1;
+        clock();
+        top->restart = 0;
+        leave();
     }
 
     // Pins stay as they are; off, and until all that is on its way has left.  A frame that has not
@@ -142,6 +162,9 @@ public:
     std::unique_ptr<Vchip> top;
     Pixels rgb, ycbcr;
     Records statistics;
+    Records words;    // of tensors, each with `last` in the highest bit of its port
+    Records changes;  // of frames: `wake`, `result`, and the rows of the map
+    uint64_t tensors = 0;
     std::vector<uint8_t> files;
     std::vector<uint64_t> file_ends;  // bytes until the end of each good file
     uint64_t bad_files = 0, clocks = 0, busy_clocks = 0;
@@ -154,7 +177,7 @@ private:
         top->href = levels >> href_bit & 1;
     }
 
-    static constexpr uint32_t idle_bit = 6;  // of `status`
+    static constexpr uint32_t idle_bit = 8;  // of `status`
     static constexpr uint32_t knot_address_bits = 9;
 
     bool idle() const { return (top->status >> idle_bit & 1) && top->jpeg_idle; }
@@ -191,13 +214,32 @@ private:
         rgb.look(top->MEMBER(rgb, valid), top->MEMBER(rgb, payload), 3u << 24, top->rgb_aborted);
         ycbcr.look(top->MEMBER(ycbcr, valid), top->MEMBER(ycbcr, payload), 3u << 24,
                    top->ycbcr_aborted);
+        read_map();
         ++clocks;
         busy_clocks += !idle();
     }
 
+    // A row of the map is there a clock after its number.
+    void read_map() {
+        if (rows_left == 0) return;
+        if (asked) {
+            changes.push(uint64_t(top->map));
+            --rows_left;
+        }
+        asked = rows_left != 0;
+        if (asked) top->map_row = map_rows - rows_left;
+    }
+
     void look_core() {
         if (top->statistics_done) statistics.push(top->statistics);
-        top->MEMBER(file, ready) = 1;
+        look_words();
+        if (top->change_done) {
+            if (rows_left) throw std::runtime_error("a map is new before the last one was read");
+            changes.push(uint64_t(top->wake));
+            changes.push(uint64_t(top->change));
+            rows_left = map_rows;
+            asked = false;
+        }
         if (!top->MEMBER(file, valid)) return;
         const uint64_t word = top->MEMBER(file, payload);
         const uint32_t count = word >> file_bits & 7;
@@ -211,6 +253,27 @@ private:
         }
     }
 
+    void look_words() {
+        if (stall) {
+            top->MEMBER(o, ready) = !coin();
+            top->eval();
+        }
+        if (!top->MEMBER(o, valid) || !top->MEMBER(o, ready)) return;
+        words.push(top->MEMBER(o, payload));
+        tensors += top->ready;
+    }
+
+    // Marsaglia's xorshift with shifts 13, 7, 17.
+    bool coin() {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        return (random >> 32 & 0xFF) < stall;
+    }
+
+    uint64_t random = 1;
+    uint32_t stall = 0, map_rows = 0, rows_left = 0;
+    bool asked = false;  // for the row that is read next
     bool second_half = false;  // of the camera's clock
 };
 
@@ -236,6 +299,7 @@ REGISTER(size)
 REGISTER(raw)
 REGISTER(matrix)
 REGISTER(jpeg)
+REGISTER(tensor)
 
 #define TABLE(name)                                                                       \
     int harness_##name(Harness* harness, const uint32_t* rows, size_t count) {            \
@@ -257,6 +321,16 @@ int harness_run(Harness* harness, const uint16_t* pins, size_t count, uint32_t m
     return guarded(harness, [&] { harness->run(pins, count, mode); });
 }
 
+int harness_restart(Harness* harness) {
+    return guarded(harness, [&] { harness->restart(); });
+}
+
+void harness_map_rows(Harness* harness, uint32_t rows) { harness->set_map_rows(rows); }
+
+void harness_stall(Harness* harness, uint32_t chance, uint64_t seed) {
+    harness->set_stall(chance, seed);
+}
+
 int harness_finish(Harness* harness) {
     return guarded(harness, [&] { harness->finish(); });
 }
@@ -269,10 +343,16 @@ int harness_finish(Harness* harness) {
 PIXELS(rgb)
 PIXELS(ycbcr)
 
-const uint8_t* harness_statistics(Harness* harness) { return harness->statistics.bytes.data(); }
+#define RECORDS(name)                                                                            \
+    const uint8_t* harness_##name(Harness* harness) { return harness->name.bytes.data(); }       \
+    size_t harness_##name##_count(Harness* harness) { return harness->name.bytes.size(); }
+RECORDS(statistics)
+RECORDS(words)
+RECORDS(changes)
 size_t harness_statistics_bytes(Harness*) { return sizeof(Vchip::statistics); }
-size_t harness_statistics_count(Harness* harness) { return harness->statistics.bytes.size(); }
+size_t harness_words_bytes(Harness*) { return sizeof(Vchip::MEMBER(o, payload)); }
 
+uint64_t harness_tensors(Harness* harness) { return harness->tensors; }
 uint32_t harness_good(Harness* harness) { return harness->top->good; }
 uint32_t harness_dropped(Harness* harness) { return harness->top->dropped; }
 uint32_t harness_status(Harness* harness) { return harness->top->status; }
