@@ -18,7 +18,8 @@ from verif.dvp_camera import TIGHT, Blanking, CameraFault, film
 
 SEED = 20_261_123
 LOOSE = Blanking(vsync=9, front=30, line=12, back=40, fixed=False)
-FAULTY = [fault for fault in CameraFault if fault is not CameraFault.NONE]
+NONE = CameraFault.NONE
+FAULTY = [fault for fault in CameraFault if fault is not NONE]
 
 pytestmark = pytest.mark.sim
 
@@ -110,11 +111,10 @@ def test_faults(model):
             href_low=bool(run & 2),
         )
         faults = [
-            FAULTY[int(rng.integers(len(FAULTY)))] if rng.integers(2) else CameraFault.NONE
-            for _ in range(10)
+            FAULTY[int(rng.integers(len(FAULTY)))] if rng.integers(2) else NONE for _ in range(10)
         ]
         blanking = (TIGHT, LOOSE, Blanking(line=2, back=3))[run % 3]
-        faults.append(CameraFault.NONE)
+        faults.append(NONE)
         frames = [random_frame(rng, height, width, settings.bits) for _ in faults]
         pins = film(rng, frames, blanking, faults)
         driven = pins.polarised(config)
@@ -231,6 +231,32 @@ def test_files(model, grey):
         frames = [random_frame(rng, rows, columns, settings.bits) for _ in range(2)]
         found = check_frames(model, frames, registers)
         assert all(each.jpeg.endswith(b"\xff\xd9") for each in found)
+
+
+def test_dropped_frames_give_no_tensor_and_no_file(model):
+    """Those around them are whole; a file that had begun ends as a bad one."""
+    rng = np.random.default_rng(SEED)
+    jpeg = JpegSettings.of_quality(70)
+    dropped, bad = 0, 0
+    for _ in range(3):
+        rows, columns = 34, 32
+        settings = random_settings(rng, 12)
+        scaling = random_scaling(rng, rows, columns)
+        registers = Registers(settings, scaling, jpeg=jpeg)
+        faults = [FAULTY[int(rng.integers(len(FAULTY)))] if n & 1 else NONE for n in range(9)]
+        frames = [random_frame(rng, rows, columns, 12) for _ in faults]
+        config = DvpConfig(width=columns, height=rows)
+        pins = film(rng, frames, Blanking(line=1, back=4000), faults)
+        whole = receive(pins.vsync, pins.href, pins.data, config).frames
+        expected = modelled(whole, registers)
+        found = model.capture(pins, config, registers)
+        assert found.good == len(whole) == len(found.tensors) == len(found.files)
+        for index, each in enumerate(expected):
+            np.testing.assert_array_equal(found.tensors[index], each.tensor)
+            assert found.files[index] == each.jpeg
+        dropped, bad = dropped + found.dropped, bad + found.bad_files
+    assert dropped > 8
+    assert bad > 1
 
 
 @needs_pictures
