@@ -100,6 +100,8 @@ def test_bad_frames_and_options(capsys, files, arguments, sentence):
          "bits of the settings must be an integer of 8 to 16, and is '3'"),
         (["--input", "{photo}", "--through-isp", "--isp-settings", "{tmp}/a.toml", "--output",
           "{tmp}/a.toml"], "bits of the settings"),
+        (["--input", "{photo}", "--through-isp", "--isp-settings", "{tmp}/good.toml", "--output",
+          "{tmp}/good.toml"], "good.toml' is an input, too"),
         (["--input", "noise={photo}", "--through-isp"], "has no input 'noise'"),
     ],
 )  # fmt: skip

@@ -23,9 +23,6 @@ __all__ = ["Development", "develop"]
 
 GAIN_NAMES = ("R", "Gr", "Gb", "B")
 
-PARTS = {"tensor": "tensor", "change": "changes", "jpeg": "JPEG"}
-"""Fields of `Outputs` in a sentence."""
-
 
 @dataclass(frozen=True)
 class Development:
@@ -133,9 +130,6 @@ def develop(
     notes = []
     if automatic_gains(options, first):
         notes.append(f"gains by grey world of {first.name!r}: {made.gains}")
-    if run.modelled:
-        parts = " and ".join(PARTS[name] for name in run.modelled)
-        notes.append(f"{parts} by the models, from the picture of the hardware")
     return replace(made, notes=tuple(notes))
 
 

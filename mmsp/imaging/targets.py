@@ -1,7 +1,7 @@
 """Frames through the image front end, on whatever computes it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.fixedpoint import IntArray
 from models.image import jpeg
 from models.image.change import Change, ChangeDetector, ChangeSettings
-from models.image.colour import luma, to_ycbcr
+from models.image.colour import luma
 from models.image.jpeg import JpegSettings
 from models.image.pipeline import Settings, process
 from models.image.quantiser import SHIFTED, TensorFormat, quantise
@@ -75,9 +75,6 @@ class Outputs:
     jpeg: bytes | None = None
 
 
-OPTIONAL = ("tensor", "change", "jpeg")
-"""Fields of `Outputs` that there need not be."""
-
 Target = Callable[[Sequence[IntArray], Registers], list[Outputs]]
 """Frames ``(rows, columns)`` of ``registers.pixels.bits`` (8 to 12) bits, all of one size, to what
 each gives.  The change detector begins anew."""
@@ -92,33 +89,25 @@ def simulated(frames: Sequence[IntArray], registers: Registers) -> list[Outputs]
 
 def modelled(frames: Sequence[IntArray], registers: Registers) -> list[Outputs]:
     """Frames through the golden models."""
-    made = [process(frame, registers.pixels) for frame in frames]
-    return behind_pictures(
-        [Outputs(each.rgb.astype(np.uint8), each.statistics) for each in made], registers
-    )
-
-
-def behind_pictures(outputs: Sequence[Outputs], registers: Registers) -> list[Outputs]:
-    """Outputs with all that is wanted behind RGB, by the golden models."""
     detector = ChangeDetector(registers.change) if registers.change else None
-    return [behind_picture(each, registers, detector) for each in outputs]
+    return [modelled_frame(frame, registers, detector) for frame in frames]
 
 
-def behind_picture(
-    outputs: Outputs, registers: Registers, detector: ChangeDetector | None
+def modelled_frame(
+    frame: IntArray, registers: Registers, detector: ChangeDetector | None
 ) -> Outputs:
     """One frame; the detector keeps its reference."""
-    rgb = outputs.rgb.astype(np.int64)
+    processed = process(frame, registers.pixels)
     tensor = change = file = None
     if (scaling := registers.scaling) is not None:
-        scaled = scale_down(rgb, scaling.crop, scaling.width, scaling.height)
+        scaled = scale_down(processed.rgb, scaling.crop, scaling.width, scaling.height)
         brightness = luma(scaled)
         tensor = quantise(brightness[:, :, None] if scaling.grey else scaled, scaling.tensor)
         change = detector.step(brightness) if detector else None
     if registers.jpeg is not None:
-        planes = list(np.moveaxis(to_ycbcr(rgb), -1, 0)[: 1 if registers.jpeg_grey else 3])
-        file = jpeg.encode(planes, registers.jpeg)
-    return replace(outputs, tensor=tensor, change=change, jpeg=file)
+        planes = np.moveaxis(processed.ycbcr, -1, 0)
+        file = jpeg.encode(list(planes[: 1 if registers.jpeg_grey else 3]), registers.jpeg)
+    return Outputs(processed.rgb.astype(np.uint8), processed.statistics, tensor, change, file)
 
 
 TARGETS: dict[str, Target] = {"rtl": simulated, "golden": modelled}
@@ -130,13 +119,10 @@ class Run:
     """Frames on a target.
 
     ``mismatches``: values that differ from the golden models', None if these computed them.
-    ``modelled``: fields of `Outputs` that the target does not give yet, which the golden models
-    made of its RGB.
     """
 
     outputs: list[Outputs]
     mismatches: int | None = None
-    modelled: tuple[str, ...] = ()
 
 
 def run_frames(frames: Sequence[IntArray], registers: Registers, target: str = "golden") -> Run:
@@ -153,19 +139,8 @@ def run_frames(frames: Sequence[IntArray], registers: Registers, target: str = "
     found = TARGETS[target](frames, registers)
     if len(found) != len(expected):
         return Run(found, max(1, sum(each.rgb.size for each in expected)))
-    missing = tuple(
-        name
-        for name in OPTIONAL
-        if getattr(expected[0], name) is not None and all(getattr(f, name) is None for f in found)
-    )
-    if missing:
-        filled = behind_pictures(found, registers)
-        found = [
-            replace(mine, **{name: getattr(whole, name) for name in missing})
-            for mine, whole in zip(found, filled, strict=True)
-        ]
     pairs = zip(found, expected, strict=True)
-    return Run(found, sum(differences(mine, theirs) for mine, theirs in pairs), missing)
+    return Run(found, sum(differences(mine, theirs) for mine, theirs in pairs))
 
 
 def differences(found: Outputs, expected: Outputs) -> int:
