@@ -88,6 +88,41 @@ async def slow_reader(dut):
     assert min(counts.values()) > 2, counts  # noqa: PLR2004
 
 
+@cocotb.test
+async def many_files_wait(dut):
+    """Pictures of one block, while the reader halts: as many files as the queue has words wait."""
+    bench = Bench(dut)
+    await bench.start()
+    planes = np.full((1, 4, 4), 200)  # a few bits
+    run = Run(planes, JpegSettings(), frames=60, gap=200)
+    result = await bench.play(run, hold=12000)
+    expected = encode(list(planes), run.settings)
+    assert all(result.good)
+    assert all(data == expected for data in result.files)
+    waited = len(result.good)
+    assert waited + result.drops == run.frames
+    assert waited > 24, f"{waited} files"  # noqa: PLR2004
+    assert result.drops > 0
+    await bench.check(Run(planes, run.settings))
+
+
+@cocotb.test
+async def many_aborts_wait(dut):
+    """Pictures that break off behind their first row, while the reader halts."""
+    bench = Bench(dut)
+    await bench.start()
+    planes = np.full((1, 16, 4), 200)
+    run = Run(planes, JpegSettings(), frames=60, gap=200, aborts=60, abort_at=50)
+    await bench.load(run)
+    result = await bench.play(run, load=False, hold=20000)
+    assert not any(result.good)
+    bad = len(result.good)
+    assert bad + result.drops >= run.frames  # a picture may be both
+    assert bad > 6, f"{bad} files"  # noqa: PLR2004
+    assert result.drops > 0
+    await bench.check(Run(planes, run.settings))
+
+
 @cocotb.test(skip="pictures" not in parameters())
 async def pictures(dut):
     """Real pictures at quality 50, 75 and 90, at half the clock."""

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.audio.table import TablePort
-from hdl.image.jpeg_codes import PackedWord
+from hdl.image.jpeg_codes import QUEUE_WORDS, PackedWord
 from hdl.image.jpeg_words import HEADER_WORDS, WORD_BYTES, End, JpegSettings, file_word
 from hdl.image.pixels import BYTE_BITS
 
@@ -76,10 +76,13 @@ class FileWriter(wiring.Component):
         ]
         restarts = Signal(3)
 
-        # Each waiting row of MCUs, of which there are three at most, may be a picture.
-        files, ends = Signal(range(8)), Signal()
+        # Each word that waits may be a file, and each block on its way to the queue.
+        files, ends = Signal(range(2 * QUEUE_WORDS)), Signal()
         m.d.sync += files.eq(files + self.begin - ends)
-        m.d.sync += Assert((files != 0) | ~self.i.valid, "words of no file")
+        m.d.sync += [
+            Assert((files != 0) | ~self.i.valid, "words of no file"),
+            Assert(~files.all() | ~self.begin, "more files than can wait"),
+        ]
         m.d.comb += self.idle.eq((files == 0) & ~self.begin)
 
         with m.FSM():

@@ -10,7 +10,7 @@ from hdl.audio.table import TablePort
 from hdl.image.jpeg_runs import RunCoder, Symbol
 from hdl.image.jpeg_words import LEVEL_BITS, End
 
-__all__ = ["CODE_ROWS", "CodePacker", "HuffmanCode", "PackedWord"]
+__all__ = ["CODE_ROWS", "QUEUE_WORDS", "CodePacker", "HuffmanCode", "PackedWord"]
 
 CODE_BITS = 16
 SYMBOL_BITS = CODE_BITS + LEVEL_BITS

@@ -13,9 +13,9 @@ from hdl.image.pixels import BYTE_BITS, MAX_WIDTH, pixel_stream, ycbcr_pixel
 
 __all__ = ["JpegLines"]
 
-MESSAGES = 8
-"""Rows and broken pictures on their way: at most three rows wait, each of another picture at worst,
-and at most one broken picture for each of them."""
+MESSAGES = 16
+"""Rows and broken pictures on their way: at most `MAX_ROWS` rows, each of another picture at worst,
+a broken one behind each of them, and one whose rows have been read."""
 
 
 class JpegLines(wiring.Component):

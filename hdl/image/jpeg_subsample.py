@@ -8,10 +8,12 @@ from amaranth.lib.wiring import In, Out
 from hdl.image.jpeg_words import LINE_PAIRS, JpegSettings, McuRow
 from hdl.image.pixels import BYTE_BITS, MAX_HEIGHT, MAX_WIDTH, pixel_stream, ycbcr_pixel
 
-__all__ = ["ROW_COUNT_BITS", "JpegSubsampler", "LineWrite"]
+__all__ = ["MAX_ROWS", "ROW_COUNT_BITS", "JpegSubsampler", "LineWrite"]
 
+MAX_ROWS = 4
+"""Complete and not yet read: grey, the last with 3 pairs of lines or fewer."""
 ROW_COUNT_BITS = 3
-"""Of the counters of MCU rows: fewer than four are complete and not yet read."""
+"""Of the counters of MCU rows, whose difference is at most `MAX_ROWS`."""
 SUM_BITS = BYTE_BITS + 1
 
 
@@ -137,7 +139,7 @@ class JpegSubsampler(wiring.Component):
             self.row_valid.eq(complete | (broke & any_given)),
             self.row.broken.eq(broke),
             self.row.last.eq(last_y),
-            Assert(waiting < 4, "a row was given without room for it"),
+            Assert(waiting <= MAX_ROWS, "a row was given without room for it"),
             Assert(~(complete & broke), "a broken picture gives a row"),
         ]
 
