@@ -151,10 +151,10 @@ async def flags_stay(dut) -> None:
     assert flags(dut).locked
     dut.hiccup.value = 1
     await say(dut, np.zeros(4, np.int16))
-    dut.hiccup.value = 0
     await ClockCycles(dut.core_clk, CROSSING_CYCLES)
     assert flags(dut).frame_errors
     assert not flags(dut).locked
+    dut.hiccup.value = 0
     await say(dut, np.zeros(8, np.int16))
     assert flags(dut).frame_errors
     assert flags(dut).locked
