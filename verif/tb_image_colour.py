@@ -8,8 +8,10 @@ from hdl.image.colour_path import ColourPath
 from models.fixedpoint import IntArray
 from models.image.colour import IDENTITY_MATRIX, correct_colour, to_ycbcr
 from models.image.gamma import IDENTITY_TABLE, KNOTS, apply_gamma, srgb_table
+from models.image.pipeline import Settings
 from verif.bench import log_uniform, start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameMonitor, FrameSource
+from verif.image_registers import matrix_register
 
 PIXEL_MAX, BYTE_MAX = 4095, 255
 COEFFICIENT_LIMIT = 1 << 13
@@ -55,10 +57,8 @@ class Bench:
 
     async def configure(self, matrix, table) -> None:
         """Write the table in any order, and the matrix."""
-        dut, word = self.dut, 0
-        for index, coefficient in enumerate(np.asarray(matrix).reshape(-1).tolist()):
-            word |= (coefficient & 0x3FFF) << (14 * index)
-        dut.matrix.value = word
+        dut = self.dut
+        dut.matrix.value = matrix_register(Settings(matrix=np.asarray(matrix).tolist()))
         dut.gamma__enable.value = 1
         for knot in self.rng.permutation(KNOTS).tolist():
             dut.gamma__address.value, dut.gamma__data.value = knot, table[knot]

@@ -9,11 +9,12 @@ from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 from hdl.image.pixels import MAX_HEIGHT, MAX_WIDTH
 from hdl.image.scaler import MAX_OUTPUT_HEIGHT, MAX_OUTPUT_WIDTH, Scaler, Scaling
 from models.fixedpoint import IntArray
-from models.image.scaler import Crop, reciprocal, scale_down
+from models.image.scaler import Crop, scale_down
 from verif.bench import start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameMonitor, FrameSource
+from verif.image_registers import scaling_fields
 
-__all__ = ["Case", "random_case", "scaling_fields"]
+__all__ = ["Case", "random_case"]
 
 LATENCY = Scaler.LATENCY
 GAPS = (BACK_TO_BACK, BACK_TO_BACK, Blanking(0.3, 2, 3), Blanking(0.0, 1, 0), Blanking(0.7, 0, 9))
@@ -63,21 +64,6 @@ def random_case(rng: np.random.Generator, most_columns: int, most_rows: int) -> 
     columns, left, source_width, width = axis(most_columns, MAX_OUTPUT_WIDTH)
     rows, top, source_height, height = axis(most_rows, MAX_OUTPUT_HEIGHT)
     return Case(rows, columns, Crop(left, top, source_width, source_height), width, height)
-
-
-def scaling_fields(crop: Crop, width: int, height: int) -> dict[str, int]:
-    """Registers of the scaler."""
-    mantissa, shift = reciprocal(crop.width * crop.height)
-    return {
-        "left": crop.left,
-        "top": crop.top,
-        "source_width": crop.width,
-        "source_height": crop.height,
-        "width": width,
-        "height": height,
-        "mantissa": mantissa,
-        "shift": shift,
-    }
 
 
 class Bench:

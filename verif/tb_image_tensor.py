@@ -28,9 +28,9 @@ from models.image.quantiser import SHIFTED, TensorFormat
 from models.image.scaler import Crop, scale_down
 from verif.bench import CLOCK_NS, log_uniform, parameters, start
 from verif.image_frames import BACK_TO_BACK, Blanking, FrameSource
+from verif.image_registers import scaling_fields
 from verif.stream import StreamPort, check_stream_rules
-from verif.tb_image_change import change_fields, read_map
-from verif.tb_image_scaler import scaling_fields
+from verif.tb_image_change import read_map
 
 __all__ = ["picture"]
 
@@ -97,7 +97,7 @@ class Bench:
             "scaling": scaling_fields(crop_of(case), case["width"], case["height"]),
             "format": vars(format_of(case)),
             "place": case["place"],
-            "change": change_fields(ChangeSettings()),
+            "change": vars(ChangeSettings()),
             "tensor_enable": tensor,
             "change_enable": change,
         }

@@ -187,14 +187,13 @@ class ChangeDetector(wiring.Component):
         shown, row = Signal(), Signal(range(BLOCK_ROWS))
         kept_row, this_row = Signal(BLOCK_COLUMNS), Signal(BLOCK_COLUMNS)
         total, new = Signal(ChangeResult), Signal(ChangeResult)
-        low, high = 0, BLOCK_ROWS
-
+        shown_at, made_at = Mux(shown, BLOCK_ROWS, 0), Mux(shown, 0, BLOCK_ROWS)
         none = total.count == 0
         m.d.comb += [
             this_row.eq(kept_row | (far << block.column)),
-            read.addr.eq(self.map_row + Mux(shown, high, low)),
+            read.addr.eq(self.map_row + shown_at),
             self.map.eq(read.data),
-            write.addr.eq(row + Mux(shown, low, high)),
+            write.addr.eq(row + made_at),
             write.data.eq(this_row),
             write.en.eq(valid & block.last_column),
             new.eq(total),
