@@ -198,6 +198,28 @@ def test_tensors_and_changes(model):
     assert changed > 8
 
 
+@pytest.mark.parametrize("periods", [(5, 7), (7, 5), (1, 1), (13, 4), (3, 10)])
+def test_clocks_of_any_ratio(model, periods):
+    """A core that is slower than the camera, as fast, faster; files where it is fast enough."""
+    rng = np.random.default_rng(SEED)
+    settings = random_settings(rng)
+    jpeg = JpegSettings.of_quality(80) if 2 * periods[0] <= periods[1] else None
+    scaling = random_scaling(rng, 32, 48, width=13, height=17)
+    registers = Registers(settings, scaling, ChangeSettings(count=1), jpeg)
+    frames = [random_frame(rng, 32, 48, settings.bits) for _ in range(3)]
+    expected = modelled(frames, registers)
+    config = DvpConfig(width=48, height=32, bits=settings.bits)
+    pins = film(rng, frames, Blanking(line=3, back=3000 if jpeg else 0))
+    found = model.capture(pins, config, registers, periods=periods)
+    assert found.faults == ()
+    assert found.statistics == [each.statistics for each in expected]
+    assert found.files == [each.jpeg for each in expected if jpeg]
+    np.testing.assert_array_equal(found.tensors, [each.tensor for each in expected])
+    for change, each in zip(found.changes, expected, strict=True):
+        np.testing.assert_array_equal(change.block_map, each.change.block_map)
+        assert change.wake == each.change.wake
+
+
 def test_a_core_that_takes_no_words(model):
     """The tensor is given up and flagged; pictures and change detection do not notice."""
     rng = np.random.default_rng(SEED)

@@ -1,9 +1,9 @@
 // Drives the verilated image subsystem: registers, and whole sequences of frames by the camera's
 // pins, with no Python per clock.
 //
-// The core's clock runs twice in a clock of the camera, whose rising edge is one of the core's, too.
-// Inputs change while clocks are low, so that outputs are seen as they are in the cycle that the
-// next rising edge ends.  Functions return a Status; `harness_message` explains it.
+// Two clocks, of any periods; unless told otherwise, the core's runs twice in one of the camera.
+// Inputs change while both are low, so that outputs are seen as they are in the cycle that the next
+// rising edge ends.  Functions return a Status; `harness_message` explains it.
 
 #include <cstdint>
 #include <cstring>
@@ -117,7 +117,6 @@ public:
             core_cycle();
         }
         enable = 0;
-        clock();
     }
 
     // `mode` arrives before the first of these clocks; the pins have its levels until then.
@@ -135,6 +134,12 @@ public:
     // Rows of blocks that there are: so many are read after each frame.
     void set_map_rows(uint32_t rows) { map_rows = rows; }
 
+    // In any unit.
+    void set_periods(uint64_t core, uint64_t pixel) {
+        core_period = core;
+        pixel_period = pixel;
+    }
+
     // The core takes a word for the activation memory with a chance of `256 - stall` in 256.
     void set_stall(uint32_t chance, uint64_t seed) {
         stall = chance;
@@ -145,7 +150,7 @@ public:
     // The next complete frame becomes the reference of change detection.
     void restart() {
         top->restart = 1;
-        clock();
+        core_cycle();
         top->restart = 0;
         leave();
     }
@@ -191,23 +196,34 @@ private:
         }
     }
 
-    // Up to the beginning of the camera's next clock.
+    // Up to the end of the camera's clock.
     void clock() {
-        do core_cycle();
-        while (second_half);
+        while (!edge().pixel) {}
     }
 
-    // A cycle of the core, of which the outputs are looked at: half a clock of the camera.
+    // Up to the end of the core's cycle.
     void core_cycle() {
+        while (!edge().core) {}
+    }
+
+    struct Edge {
+        bool core, pixel;
+    };
+
+    // The next rising edge of one of the clocks, or both; what they sample is looked at.
+    Edge edge() {
+        const uint64_t now = next_core < next_pixel ? next_core : next_pixel;
+        const Edge which = {next_core == now, next_pixel == now};
         top->eval();
-        if (!second_half) look_pixels();
-        look_core();
-        top->clk = 1;
-        if (!second_half) top->pixel_clk = 1;
+        if (which.pixel) look_pixels();
+        if (which.core) look_core();
+        top->clk = which.core;
+        top->pixel_clk = which.pixel;
         top->eval();
-        top->clk = 0;  // evaluated together with the next cycle's inputs
-        if (second_half) top->pixel_clk = 0;
-        second_half = !second_half;
+        top->clk = top->pixel_clk = 0;  // evaluated together with the next inputs
+        if (which.core) next_core += core_period;
+        if (which.pixel) next_pixel += pixel_period;
+        return which;
     }
 
     void look_pixels() {
@@ -274,7 +290,7 @@ private:
     uint64_t random = 1;
     uint32_t stall = 0, map_rows = 0, rows_left = 0;
     bool asked = false;  // for the row that is read next
-    bool second_half = false;  // of the camera's clock
+    uint64_t core_period = 1, pixel_period = 2, next_core = 0, next_pixel = 0;
 };
 
 }  // namespace
@@ -326,6 +342,10 @@ int harness_restart(Harness* harness) {
 }
 
 void harness_map_rows(Harness* harness, uint32_t rows) { harness->set_map_rows(rows); }
+
+void harness_periods(Harness* harness, uint64_t core, uint64_t pixel) {
+    harness->set_periods(core, pixel);
+}
 
 void harness_stall(Harness* harness, uint32_t chance, uint64_t seed) {
     harness->set_stall(chance, seed);

@@ -62,6 +62,7 @@ def load(path: Path) -> ctypes.CDLL:
         ("restart", status, [handle]),
         ("map_rows", None, [handle, word]),
         ("stall", None, [handle, word, long]),
+        ("periods", None, [handle, long, long]),
         ("files", ctypes.POINTER(ctypes.c_uint8), [handle]),
         ("file_ends", ctypes.POINTER(ctypes.c_uint64), [handle]),
         ("file_count", size, [handle]),

@@ -33,6 +33,7 @@ __all__ = ["ImageModel", "rtl_outputs"]
 VSYNC_BIT, HREF_BIT = 12, 13
 """Of a clock's pins as the harness takes them."""
 STALL_STEPS = 256
+PERIODS = 1, 2
 MCU = 16
 FILE_CLOCKS = 2000
 RECEIVE, JPEG, TENSOR, CHANGE = 1, 2, 4, 8
@@ -40,7 +41,7 @@ RECEIVE, JPEG, TENSOR, CHANGE = 1, 2, 4, 8
 
 
 class ImageModel:
-    """One simulated `hdl.image.subsystem.ImageSubsystem`, its core twice as fast as the camera.
+    """One simulated `hdl.image.subsystem.ImageSubsystem`.
 
     Building the simulator takes some seconds for a new design, and nothing after that.
 
@@ -131,6 +132,7 @@ class ImageModel:
         *,
         stall: float = 0.0,
         seed: int = 1,
+        periods: tuple[int, int] = PERIODS,
     ) -> Capture:
         """What the levels of a camera's pins give, one of each in a clock.
 
@@ -148,8 +150,11 @@ class ImageModel:
             Probability of a cycle in which no word is taken.
         seed : int
             Of that.
+        periods : tuple of int
+            Of the core's clock and of the camera's, in any unit.
         """
         settings = registers.pixels
+        self.library.harness_periods(self.handle, *periods)
         self.call("stop")
         self.write("config", camera_registers(config))
         self.write("size", frame_size(config))
