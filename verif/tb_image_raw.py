@@ -22,7 +22,7 @@ from verif.bench import parameters
 from verif.image_frames import BACK_TO_BACK, Blanking
 from verif.raw_bench import Bench, random_frame, random_settings
 
-GROUPS = 60
+GROUPS = 40
 LARGEST = 13
 """Columns and rows of a random frame."""
 SMALL = ((MIN_SIZE, MIN_SIZE), (MIN_SIZE, MIN_SIZE + 1))
