@@ -16,7 +16,7 @@ from mmsp.cli.output_files import OutputFile, OutputFiles, npy
 from mmsp.description import graph_ports
 from mmsp.errors import InputError
 from mmsp.imaging.development import Development, develop
-from mmsp.imaging.frames import read_frame
+from mmsp.imaging.frames import FRAME_SUFFIXES, read_frame
 from mmsp.imaging.options import FIELDS, IspOptions
 from mmsp.imaging.registers import format_of
 from mmsp.imaging.summary import frame_lines, to_json
@@ -125,6 +125,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 def check_options(arguments: argparse.Namespace) -> None:
     """Refuse options that nothing would come of, before anything is read."""
+    suffix = Path(arguments.output or "").suffix.lower()
+    if suffix != ".png" and suffix in FRAME_SUFFIXES:
+        raise InputError(
+            f"--output {arguments.output!r} is written as PNG, so it cannot be {suffix} (--jpeg "
+            "writes JPEG)"
+        )
     tensor = bool(arguments.tensor or arguments.model)
     for needed, there, options in (
         ("--jpeg", bool(arguments.jpeg), ("quality", "restart_interval")),
