@@ -75,7 +75,7 @@ def files(capsys, tmp_path, rng):
         (["{photo}", "-o", "{photo}"], "photo.png' is an input, too"),
         (["{photo}", "-o", "{tmp}/good.toml", "--isp-settings", "{tmp}/good.toml"], "an input"),
         (["{photo}", "-o", "{tmp}/none/o.png"], "there is no directory"),
-        (["{photo}", "-o", "{tmp}/o.JPG"], "is written as PNG, so it cannot be .jpg (--jpeg writes"),
+        (["{photo}", "-o", "{tmp}/o.JPG"], "is written as PNG, so it cannot be .jpg (--jpeg"),
         (["{photo}", "-o", "{tmp}/o", "--jpeg", "{tmp}/o"], "is the file of --output, too"),
         (["{photo}", "--target", "chip"], "invalid choice: 'chip'"),
     ],
