@@ -141,6 +141,23 @@ def settings_of_12_bits(settings):
     return Settings(**(vars(settings) | {"bits": 12}))
 
 
+def test_off_in_the_middle_of_a_frame(model):
+    """`idle` only when nothing comes any more (asserted in the design), and nothing is left."""
+    rng = np.random.default_rng(SEED)
+    rows, columns = 14, 11
+    config, registers = DvpConfig(width=columns, height=rows), Registers(random_settings(rng, 12))
+    aborted = 0
+    for _ in range(20):
+        frames = [random_frame(rng, rows, columns, 12) for _ in range(2)]
+        pins = film(rng, frames)
+        left = model.capture(pins.first(int(rng.integers(len(pins)))), config, registers)
+        assert left.dropped <= 1  # the last pixel stays on the pins for some clocks
+        assert left.good == len(left.rgb) == len(left.statistics)
+        aborted += left.aborted
+        check_frames(model, frames, registers)
+    assert aborted > 5
+
+
 def random_scaling(rng, rows, columns, **fixed):
     """Any rectangle, any size within it and its limits."""
     least_width, least_height = fixed.get("width", 1), fixed.get("height", 1)

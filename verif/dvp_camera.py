@@ -64,6 +64,10 @@ class Pins:
     def __len__(self) -> int:
         return len(self.data)
 
+    def first(self, clocks: int) -> "Pins":
+        """The first of these clocks."""
+        return Pins(self.vsync[:clocks], self.href[:clocks], self.data[:clocks])
+
     def polarised(self, config: DvpConfig) -> "Pins":
         """As a camera of these polarities drives them."""
         return Pins(self.vsync ^ config.vsync_low, self.href ^ config.href_low, self.data)

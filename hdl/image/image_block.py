@@ -1,6 +1,6 @@
 """The image front end: from a camera's pins to pictures, a network's input, and a wake-up."""
 
-from amaranth.hdl import Assert, Module, Signal, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -77,6 +77,9 @@ class ImageBlock(wiring.Component):
         No frame is received, none is on its way, and no word waits.
     """
 
+    QUIET = RawPipeline.LATENCY + ColourPath.YCBCR_LATENCY
+    """Clocks after a pixel, or an abort, in which the stages hand it on."""
+
     def __init__(self, word_bytes: int, address_bits: int, max_width: int = MAX_WIDTH):
         self.tensor_path = TensorPath(word_bytes, address_bits)
         self.receiver = DvpReceiver()
@@ -134,8 +137,13 @@ class ImageBlock(wiring.Component):
             Assert(~enters | leaves | (in_flight != FRAMES_IN_FLIGHT), "too many frames"),
             Assert(~leaves | (in_flight != 0), "a frame from nowhere"),
         ]
-        quiet = ~receiver.busy & (in_flight == 0) & ~enters
-        m.d.comb += self.idle.eq(quiet & self.tensor_path.idle)
+        # What has left the receiver of a frame that was dropped is between the stages for longer.
+        quiet, event = Signal(range(self.QUIET + 1)), receiver.o.valid | receiver.abort
+        m.d.sync += quiet.eq(Mux(event, self.QUIET, quiet - (quiet != 0)))
+        still = ~receiver.busy & ~event & (quiet == 0) & (in_flight == 0)
+        m.d.comb += self.idle.eq(still & self.tensor_path.idle)
+        gives = self.rgb.valid | self.ycbcr.valid | self.rgb_aborted | self.ycbcr_aborted
+        m.d.sync += Assert(~(self.idle & gives), "idle, with pixels on their way")
         return m
 
     def connect_tensor_path(self, m: Module, colours: ColourPath) -> None:
