@@ -205,4 +205,5 @@ class WordJoiner(wiring.Component):
             Assert(~sane | (held >> (count << 3) == 0), "bytes beyond the last"),
             Assert(~waited | (o.valid & (o.payload.as_value() == payload)), "a word changes"),
             Assert(~o.valid | (o.p.count == WORD_BYTES) | o.p.last, "a short word"),
+            Assert(~o.valid | ~o.p.last | (o.p.count == count), "bytes behind the last"),
         ]
