@@ -126,7 +126,7 @@ class Bench:
 def random_settings(rng: np.random.Generator) -> ChangeSettings:
     """Registers of all magnitudes."""
     return ChangeSettings(
-        block_bits=int(rng.integers(3, 6)),
+        block_bits=int(rng.choice([3, 4, 5], p=[0.6, 0.25, 0.15])),
         mean_threshold=int(np.exp2(rng.uniform(0, 11))) - 1,
         activity_threshold=int(np.exp2(rng.uniform(0, 12))) - 1,
         count=int(np.exp2(rng.uniform(0, 3))),
@@ -135,23 +135,28 @@ def random_settings(rng: np.random.Generator) -> ChangeSettings:
 
 
 def next_frame(rng: np.random.Generator, frame: IntArray) -> IntArray:
-    """The frame before with noise, a drift, or a part that is another one."""
+    """The frame before with noise, a drift, or parts that are others."""
     rows, columns = frame.shape
     frame = frame + rng.integers(-2, 3, frame.shape) * rng.integers(0, 3)
     kind = rng.integers(4)
     if kind == 0:
         frame = frame + rng.integers(-20, 21)
     elif kind < 3:  # noqa: PLR2004
-        top, left = int(rng.integers(rows)), int(rng.integers(columns))
-        height, width = (int(np.exp2(rng.uniform(2, 6))) for _ in range(2))
-        part = frame[top : top + height, left : left + width]
-        frame[top : top + height, left : left + width] = rng.integers(0, 256, part.shape)
+        for _ in range(int(rng.integers(1, 4))):
+            top, left = int(rng.integers(rows)), int(rng.integers(columns))
+            height, width = (int(np.exp2(rng.uniform(2, 4.5))) for _ in range(2))
+            part = frame[top : top + height, left : left + width]
+            frame[top : top + height, left : left + width] = rng.integers(0, 256, part.shape)
+    else:  # two corners, of which the lower one is further left
+        down, across = -(-rows // 4), -(-columns // 4)
+        frame[:down, -across:] ^= 0xFF
+        frame[-down:, :across] ^= 0xFF
     return np.clip(frame, 0, 255)
 
 
 def random_size(rng: np.random.Generator) -> tuple[int, int]:
     """Rows and columns of all magnitudes, often not whole blocks."""
-    rows, columns = (int(np.exp2(rng.uniform(1, 6.5))) for _ in range(2))
+    rows, columns = (int(np.exp2(rng.uniform(2, 6.6))) for _ in range(2))
     return rows, columns
 
 
@@ -182,6 +187,10 @@ class Story:
             self.shown = wanted
         await bench.check(self.shown)
         self.met["wake" if wanted.wake else "calm"] += 1
+        box = wanted.bounding_box()
+        if box is not None:
+            # The rectangle's left side is not that of its first row.
+            self.met["left"] += int(np.flatnonzero(wanted.block_map[box[0]])[0] != box[1])
 
     async def cut_short(self, frame: IntArray) -> None:
         """Only a part of it comes."""
@@ -227,7 +236,7 @@ async def random_frames(dut) -> None:
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     bench = Bench(dut, rng)
     await start(dut)
-    events = ("wake", "calm", "cut", "moved", "skipped", "held", "late", "early")
+    events = ("wake", "calm", "cut", "moved", "skipped", "held", "late", "early", "left")
     met: dict[str, int] = dict.fromkeys(events, 0)
     for _ in range(ROUNDS):
         await bench.configure(random_settings(rng))
