@@ -1,5 +1,7 @@
 """From a camera's pins to pictures, tensors, wake-ups and files: all of the image front end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from image_pictures import needs_pictures, photo
@@ -212,6 +214,8 @@ def test_tensors_and_changes(model):
             np.testing.assert_array_equal(found.changes[index].block_map, each.change.block_map)
             assert found.changes[index].wake == each.change.wake
             changed += each.change.wake
+        assert found.wake == expected[-1].change.wake
+        assert not model.capture(pins, config, replace(registers, change=None), place).wake
     assert changed > 8
 
 

@@ -106,7 +106,8 @@ class ImageSubsystem(wiring.Component):
     hold : In(1)
         From a flip-flop of any clock: ``change`` and ``map`` stay as they are.
     wake : Out(1), pixel
-        From a flip-flop, for the PMU: the last complete frame had changed enough.
+        From a flip-flop, for the PMU: the last complete frame had changed enough.  Low while
+        ``mode.change`` is.
     change : Out(ChangeResult), pixel
     change_done : Out(1), sync
         Pulse: ``change``, ``wake`` and ``map`` are a new frame's, and constant until the next one
@@ -269,3 +270,5 @@ class ImageSubsystem(wiring.Component):
         ]
         with m.If(block.change_done):
             m.d.pixel += self.wake.eq(block.change_wake)
+        with m.If(~block.tensor.change_enable):
+            m.d.pixel += self.wake.eq(0)

@@ -40,6 +40,8 @@ class Capture:
         ``(height, width, channels)``, where these were wanted.
     changes : list of Change
         Of each complete frame, where change detection was wanted.
+    wake : bool
+        The pin, at the end.
     files : list of bytes
         JPEG files, where these were wanted.
     bad_files : int
@@ -58,6 +60,7 @@ class Capture:
     faults: tuple[str, ...]
     tensors: list[NDArray[np.int8]]
     changes: list[Change]
+    wake: bool
     files: list[bytes]
     bad_files: int
     aborted: int
@@ -103,6 +106,7 @@ def captured(
         faults=tuple(name for bit, name in enumerate(STATUS_FLAGS) if flags >> bit & 1),
         tensors=tensors(library, handle, place) if place else [],
         changes=changes(library, handle, blocks),
+        wake=bool(library.harness_wake(handle)),
         files=files(library, handle),
         bad_files=library.harness_bad_files(handle),
         aborted=library.harness_ycbcr_aborted(handle),

@@ -375,6 +375,7 @@ size_t harness_words_bytes(Harness*) { return sizeof(Vchip::MEMBER(o, payload));
 uint64_t harness_tensors(Harness* harness) { return harness->tensors; }
 uint32_t harness_good(Harness* harness) { return harness->top->good; }
 uint32_t harness_dropped(Harness* harness) { return harness->top->dropped; }
+uint32_t harness_wake(Harness* harness) { return harness->top->wake; }
 uint32_t harness_status(Harness* harness) { return harness->top->status; }
 const uint8_t* harness_files(Harness* harness) { return harness->files.data(); }
 const uint64_t* harness_file_ends(Harness* harness) { return harness->file_ends.data(); }

@@ -87,7 +87,7 @@ def load(path: Path) -> ctypes.CDLL:
             (f"{name}_frames", long, [handle]),
             (f"{name}_aborted", long, [handle]),
         ]
-    functions += [(name, word, [handle]) for name in ("good", "dropped", "status")]
+    functions += [(name, word, [handle]) for name in ("good", "dropped", "status", "wake")]
     functions += [(name, long, [handle]) for name in ("clocks", "busy_clocks", "bad_files")]
     for name, result, arguments in functions:
         function = getattr(loaded, f"harness_{name}")
