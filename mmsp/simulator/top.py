@@ -7,10 +7,16 @@ from amaranth.lib.wiring import Component, Flow
 __all__ = ["CLOCKS", "RegisteredInputs"]
 
 CLOCKS = {
-    "mode_request": "aon", "wake_mode": "aon", "wake": "aon", "wake_clear": "aon",
-    "audio_pins": "audio",
+    ("mode_request",): "aon", ("wake_mode",): "aon", ("wake",): "aon", ("wake_clear",): "aon",
+    ("audio_pins",): "audio",
+    ("audio", "microphone"): "audio", ("audio", "vad"): "audio",
+    ("audio", "constants"): "audio", ("audio", "place"): "audio",
 }  # fmt: skip
-"""Ports of the chip that another clock than the core's samples: they work while that one stands."""
+"""Ports of the chip, or what is in them, that another clock than the core's samples.
+
+They work while the core's stands.  The registers of the audio front end, which stand still while it
+works, are among them: all its logic would be evaluated with the core's clock otherwise.
+"""
 
 
 class RegisteredInputs(wiring.Component):
@@ -30,7 +36,11 @@ class RegisteredInputs(wiring.Component):
     def elaborate(self, platform):
         """Connect outputs directly and inputs through registers, themselves without reset."""
         m = Module()
-        there = {CLOCKS[name] for name in self.signature.members if name in CLOCKS}
+        there = {
+            clock_of(path)
+            for path, member, _ in self.signature.flatten(self)
+            if member.flow == Flow.In and clock_of(path) != "sync"
+        }
         clocks = ["sync", *sorted(there)]
         for clock in clocks:
             inner = f"inner_{clock}"
@@ -48,8 +58,13 @@ class RegisteredInputs(wiring.Component):
         ):
             if member.flow == Flow.In:
                 register = Signal.like(outside, name="__".join(map(str, path)), reset_less=True)
-                m.d[CLOCKS.get(str(path[0]), "sync")] += register.eq(outside)
+                m.d[clock_of(path)] += register.eq(outside)
                 m.d.comb += inside.eq(register)
             else:
                 m.d.comb += outside.eq(inside)
         return m
+
+
+def clock_of(path: tuple[str | int, ...]) -> str:
+    """The clock that samples an input."""
+    return CLOCKS.get(path[:1], CLOCKS.get(path[:2], "sync"))
