@@ -9,6 +9,7 @@ from image_pictures import needs_pictures, photo
 from mmsp.compiler.placement import Placement
 from mmsp.imaging.rtl import ImageModel
 from mmsp.imaging.targets import Registers, Scaling, differences, modelled
+from mmsp.simulator import SimulationError
 from models.image.bayer import BAYER_ORDERS, align, mosaic
 from models.image.change import ChangeSettings
 from models.image.dvp import DvpConfig, receive
@@ -17,6 +18,7 @@ from models.image.pipeline import Settings, process
 from models.image.quantiser import TensorFormat
 from models.image.scaler import Crop
 from verif.dvp_camera import TIGHT, Blanking, CameraFault, film
+from verif.image_registers import frame_size
 
 SEED = 20_261_123
 LOOSE = Blanking(vsync=9, front=30, line=12, back=40, fixed=False)
@@ -158,6 +160,18 @@ def test_off_in_the_middle_of_a_frame(model):
         aborted += left.aborted
         check_frames(model, frames, registers)
     assert aborted > 5
+
+
+def test_gamma_waits_for_the_end_of_frames():
+    """Knots are taken while nothing is received: so no frame has two tables."""
+    knots = np.zeros(257, np.uint16)
+    with ImageModel() as model:
+        model.call("gamma", knots.ctypes.data, knots.size)
+        model.write("size", frame_size(DvpConfig(width=8, height=8)))
+        vsync, receive_mode = np.array([1 << 12], np.uint16), 1
+        model.call("run", vsync.ctypes.data, vsync.size, receive_mode)
+        with pytest.raises(SimulationError, match="a table takes no row"):
+            model.call("gamma", knots.ctypes.data, knots.size)
 
 
 def random_scaling(rng, rows, columns, **fixed):

@@ -22,6 +22,7 @@ constexpr int receiver_clocks = 4;           // from the pins to the end of a fr
 constexpr int settled_clocks = 64;           // idle for so long: nothing comes any more
 constexpr int file_bits = 32;                // of a file's word; its bytes, `last` and `bad` above
 constexpr uint64_t patience = 1'000'000;     // clocks after which it never becomes idle
+constexpr uint64_t row_patience = 20'000;    // cycles after which a table never takes a row
 constexpr uint32_t vsync_bit = 12, href_bit = 13;  // of a clock's pins, above the pixel
 
 // A stream of pixels: whole frames, and what came of those that were taken back.
@@ -101,7 +102,7 @@ public:
             for (bool taken = false; !taken && !context.gotFinish(); core_cycle()) {
                 top->eval();
                 taken = top->MEMBER(knots, ready);
-                if (++waited > patience) throw std::runtime_error("a table takes no row");
+                if (++waited > row_patience) throw std::runtime_error("a table takes no row");
             }
             top->MEMBER(knots, valid) = 0;
         }
