@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
 from numpy.typing import NDArray
 
 from hdl.image.jpeg_words import WORD_BYTES
@@ -21,6 +21,8 @@ __all__ = ["PIXEL_PS", "Bench", "Planes", "Result", "Run"]
 
 PIXEL_PS = 2 * 1000 * CLOCK_NS
 """The fastest camera: half the encoder's clock."""
+PATIENCE_MS = 20
+"""Two million cycles: far longer than any picture here takes."""
 NOISE = (1 << 31) - 1
 END = b"\xff\xd9"
 Planes = Sequence[NDArray[np.integer]] | NDArray[np.integer]
@@ -140,11 +142,11 @@ class Bench:
             await self.away_from_edges()
             dut.hold.value = 0
         if not dut.played.value:
-            await RisingEdge(dut.played)
+            await with_timeout(RisingEdge(dut.played), PATIENCE_MS, "ms")
         dut.go.value = 0
         await ClockCycles(dut.pixel_clk, 8)
         if not dut.idle.value:
-            await RisingEdge(dut.idle)
+            await with_timeout(RisingEdge(dut.idle), PATIENCE_MS, "ms")
         await ClockCycles(dut.clk, 4)
         count = (int(dut.words.value) - words) % FILE_WORDS
         files, good = await self.read(words, words + count)
