@@ -142,8 +142,11 @@ class ImageBlock(wiring.Component):
         m.d.sync += quiet.eq(Mux(event, self.QUIET, quiet - (quiet != 0)))
         still = ~receiver.busy & ~event & (quiet == 0) & (in_flight == 0)
         m.d.comb += self.idle.eq(still & self.tensor_path.idle)
-        gives = self.rgb.valid | self.ycbcr.valid | self.rgb_aborted | self.ycbcr_aborted
-        m.d.sync += Assert(~(self.idle & gives), "idle, with pixels on their way")
+        was_idle = Signal()
+        m.d.sync += [
+            was_idle.eq(self.idle),
+            Assert(~was_idle | self.idle | receiver.busy, "idle, with pixels on their way"),
+        ]
         return m
 
     def connect_tensor_path(self, m: Module, colours: ColourPath) -> None:
