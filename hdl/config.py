@@ -1,6 +1,6 @@
 """The configurations of the chip: frozen parameter sets that are also the test matrix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from amaranth.utils import ceil_log2
 
@@ -83,7 +83,7 @@ class ChipConfig:
     mram_banks: int = 8
     mram_write_cycles: int = 77
     activation_segments: int = 4
-    audio: AudioConfig = AudioConfig()
+    audio: AudioConfig = field(default_factory=AudioConfig)
 
     def __post_init__(self):
         if self.rows not in (4, 8, 16):
