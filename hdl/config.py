@@ -96,11 +96,11 @@ class ChipConfig:
             )
         if self.accumulator_depth < 2:
             raise ValueError(f"accumulator_depth must be at least 2, not {self.accumulator_depth}")
-        for field in (
+        for name in (
             "activation_kib", "cache_kib", "mram_kib", "mram_wakeup", "mram_write_cycles",
         ):  # fmt: skip
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)!r}")
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
         if self.mram_latency < 2:
             raise ValueError(f"mram_latency must be at least 2, not {self.mram_latency!r}")
         if self.mram_banks < 2 or self.mram_banks & (self.mram_banks - 1):
