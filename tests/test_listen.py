@@ -124,7 +124,7 @@ def test_speech_wakes_the_chip(rng):
         audio.write("microphone", config_bits(EXACT_MICROPHONE, pdm=False))
         audio.write("vad", VadRegisters.const(vars(VadParameters())).as_value().value)
         audio.enter(AudioMode.WATCH)
-        audio.sleep()
+        audio.windows.sleep()
         chip.wait(100)
         assert chip.mode == Mode.AUDIO_WATCH
         audio.hear(pcm)

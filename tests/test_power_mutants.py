@@ -11,7 +11,7 @@ from hdl.audio.feature_window import WindowConstants
 from hdl.config import ACT_BANKS, SMALL
 from hdl.power.domains import Gating, Mode
 from mmsp.simulator import ChipModel, SimulationError
-from mmsp.simulator.audio import AudioPulse, ChipAudio
+from mmsp.simulator.audio import ChipAudio
 from mmsp.simulator.simulator import Simulator
 from models.audio.feature_window import WindowPlace, feature_windows
 from models.audio.frontend import PRESETS
@@ -82,7 +82,7 @@ def hears(model, pcm, windows):
     audio = ChipAudio(model)
     model.enter(Mode.AUDIO_INFER)
     audio.enter(AudioMode.OFF)
-    audio.pulse(AudioPulse.CLEAR | AudioPulse.RELEASE)
+    audio.forget()
     audio.write("microphone", config_bits(EXACT_MICROPHONE, pdm=False))
     audio.write("constants", constants_of(FRONT_END, SMALL.audio))
     fields = {name: getattr(PLACE, name) for name in ("base", "row0", "row_values", "row_words")}
@@ -92,7 +92,7 @@ def hears(model, pcm, windows):
     audio.write_tables(table_rows(FRONT_END, SMALL.audio))
     audio.enter(AudioMode.FEATURES)
     audio.hear(pcm)
-    there = audio.windows(QUIET)
+    there = iter(audio.windows.each(QUIET))
     for window in windows:
         assert next(there, "none") is None, "a window did not come"
         bank, address, data = PLACE.words(window)

@@ -35,6 +35,11 @@ class JpegEncoder(wiring.Component):
 
     Registers and tables may change while the encoder is ``idle`` and no picture is coming in.
 
+    Parameters
+    ----------
+    pixel_domain : str
+        What is called ``pixel`` here; ``sync`` if pixels come on the encoder's own clock.
+
     Members
     -------
     enable : In(1)
@@ -75,10 +80,14 @@ class JpegEncoder(wiring.Component):
     failed: Out(1)
     idle: Out(1)
 
+    def __init__(self, pixel_domain: str = "pixel"):
+        self.pixel_domain = pixel_domain
+        super().__init__()
+
     def elaborate(self, platform):
         """Connect the stages."""
         m = Module()
-        m.submodules.lines = lines = JpegLines()
+        m.submodules.lines = lines = JpegLines(self.pixel_domain)
         m.submodules.reader = reader = BlockReader(RunCoder.BLOCKS, JpegLines.LATENCY)
         m.submodules.dct = dct = ForwardDct()
         m.submodules.quantiser = quantiser = JpegQuantiser()

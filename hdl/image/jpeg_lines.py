@@ -3,7 +3,7 @@
 from amaranth.hdl import Assert, Cat, DomainRenamer, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
-from amaranth.lib.fifo import AsyncFIFO
+from amaranth.lib.fifo import AsyncFIFO, SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -24,6 +24,11 @@ class JpegLines(wiring.Component):
     A line is a place in all columns' groups, so that an address is ``column * 30 + line``.  Domain
     ``pixel`` writes, ``sync`` reads; what crosses are rows of MCUs, through a queue, and the count
     of those read, in Gray code.  Both domains are reset together.
+
+    Parameters
+    ----------
+    pixel_domain : str
+        What is called ``pixel`` here: with ``sync`` there is one clock, and nothing crosses.
 
     Members
     -------
@@ -49,15 +54,20 @@ class JpegLines(wiring.Component):
     address: In(SampleAddress)
     sample: Out(BYTE_BITS)
 
+    def __init__(self, pixel_domain: str = "pixel"):
+        self.pixel_domain = pixel_domain
+        super().__init__()
+
     def elaborate(self, platform):
         """Build the memories and both crossings."""
         m = Module()
+        domain = self.pixel_domain
         luma = Memory(shape=unsigned(BYTE_BITS), depth=MAX_WIDTH * 2 * LINE_PAIRS, init=[])
         chroma = Memory(shape=unsigned(2 * BYTE_BITS), depth=MAX_WIDTH // 2 * LINE_PAIRS, init=[])
         m.submodules.luma, m.submodules.chroma = luma, chroma
 
         subsampler = JpegSubsampler()
-        m.submodules.subsampler = DomainRenamer("pixel")(subsampler)
+        m.submodules.subsampler = DomainRenamer(domain)(subsampler)
         connect(m, flipped(self.i), subsampler.i)
         write = subsampler.write
         m.d.comb += [
@@ -66,7 +76,7 @@ class JpegLines(wiring.Component):
             subsampler.settings.eq(self.settings),
             self.dropped.eq(subsampler.dropped),
         ]
-        luma_write, chroma_write = (each.write_port(domain="pixel") for each in (luma, chroma))
+        luma_write, chroma_write = (each.write_port(domain=domain) for each in (luma, chroma))
         m.d.comb += [
             luma_write.en.eq(subsampler.write_luma),
             luma_write.addr.eq(times_30(write.column) + Cat(write.lower, write.pair)),
@@ -99,9 +109,11 @@ class JpegLines(wiring.Component):
 
         # Behind a row come at least two cycles of `sync`: its samples have been written.
         width = data.Layout.cast(McuRow).size
-        m.submodules.messages = messages = AsyncFIFO(
-            width=width, depth=MESSAGES, r_domain="sync", w_domain="pixel"
-        )
+        if domain == "sync":
+            messages = SyncFIFOBuffered(width=width, depth=MESSAGES)
+        else:
+            messages = AsyncFIFO(width=width, depth=MESSAGES, r_domain="sync", w_domain=domain)
+        m.submodules.messages = messages
         m.d.comb += [
             messages.w_en.eq(subsampler.row_valid),
             messages.w_data.eq(subsampler.row.as_value()),
@@ -109,13 +121,16 @@ class JpegLines(wiring.Component):
             self.rows.payload.eq(messages.r_data),
             messages.r_en.eq(self.rows.ready),
         ]
-        m.d.pixel += Assert(~subsampler.row_valid | messages.w_rdy, "a row is lost")
+        m.d[domain] += Assert(~subsampler.row_valid | messages.w_rdy, "a row is lost")
 
         count, gray, gray_pixel = (Signal(ROW_COUNT_BITS) for _ in range(3))
         following = Signal(ROW_COUNT_BITS)
-        m.submodules.read_rows = FFSynchronizer(
-            gray, gray_pixel, o_domain="pixel", reset_less=False
-        )
+        if domain == "sync":
+            m.d.comb += gray_pixel.eq(gray)
+        else:
+            m.submodules.read_rows = FFSynchronizer(
+                gray, gray_pixel, o_domain=domain, reset_less=False
+            )
         m.d.comb += following.eq(count + 1)
         with m.If(self.rows.valid & self.rows.ready & ~self.rows.p.broken):
             m.d.sync += [count.eq(following), gray.eq(following ^ (following >> 1))]

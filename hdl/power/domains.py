@@ -106,7 +106,8 @@ class PowerDomain:
     level : Level
         Who switches it.
     clock : str
-        Clock domain of its logic: ``sync`` is the core clock.
+        Clock domain of its logic: ``sync`` is the core clock; ``codec`` is the same, gated at its
+        source while the domain is off.
     retention : Retention
         What survives.
     steps : int
@@ -151,8 +152,11 @@ def power_domains(config: ChipConfig) -> tuple[PowerDomain, ...]:
             contents="audio front end and voice-activity detector",
         ),
         PowerDomain(
-            name="image", level=Level.COARSE, clock="pixel", present=False,
+            name="image", level=Level.COARSE, clock="pixel",
             contents="image front end and change detection",
+        ),
+        PowerDomain(
+            name="jpeg", level=Level.COARSE, clock="codec", contents="JPEG encoder",
         ),
         *(
             PowerDomain(
@@ -204,13 +208,15 @@ MODES: dict[Mode, ModeEntry] = {
         on=("cpu", "engine", "wcache", "mctl"), core=True, permits=("act", "mram")
     ),
     Mode.ACTIVE: ModeEntry(
-        on=("cpu", "engine", "wcache", "mctl", "audio", "image"), core=True, permits=("act", "mram")
+        on=("cpu", "engine", "wcache", "mctl", "audio", "image", "jpeg"),
+        core=True,
+        permits=("act", "mram"),
     ),
     Mode.AUDIO_INFER: ModeEntry(
         on=("engine", "wcache", "mctl", "audio"), core=True, permits=("act", "mram")
     ),
     Mode.IMAGE_INFER: ModeEntry(
-        on=("engine", "wcache", "mctl", "image"), core=True, permits=("act", "mram")
+        on=("engine", "wcache", "mctl", "image", "jpeg"), core=True, permits=("act", "mram")
     ),
 }
 """In the watch modes the front end's own clock runs, and nothing else.  A wake-up of one leads to

@@ -38,13 +38,7 @@ class AudioPort(wiring.Signature):
         Rows of tables.
     clear, resume : Out(1)
         Pulses: `hdl.audio.domain.AudioCommand`.
-    automatic : Out(1)
-        A complete window starts the program at ``program``.
-    release : Out(1)
-        Pulse: the results have been read; the next window may be written.
     status : In(AudioStatus)
-    full, started : In(1)
-        A window is complete; its program has been started.
     """
 
     def __init__(self, config: ChipConfig):
@@ -56,11 +50,7 @@ class AudioPort(wiring.Signature):
                 "tables": Out(stream.Signature(table_write(config.audio))),
                 "clear": Out(1),
                 "resume": Out(1),
-                "automatic": Out(1),
-                "release": Out(1),
                 "status": In(AudioStatus),
-                "full": In(1),
-                "started": In(1),
             }
         )
 

@@ -18,7 +18,6 @@ from hdl.power.domains import (
     Gating,
     Mode,
     PowerState,
-    WakeSource,
     coarse_domains,
     fast_domains,
     power_domains,
@@ -27,9 +26,10 @@ from hdl.power.fast import FastLevel
 from hdl.power.pmu import Pmu
 from hdl.power.policy import GatingPolicy
 from hdl.soc.audio_path import AudioPins, AudioPort, connect_audio
+from hdl.soc.image_path import ImagePins, ImagePort, connect_image
 from hdl.soc.islands import Islands
 from hdl.soc.run_control import RunControl, RunError
-from hdl.soc.window_writer import WindowWriter
+from hdl.soc.window_writer import WindowPort, WindowSource, WindowWriter
 
 __all__ = ["Chip"]
 
@@ -37,7 +37,8 @@ __all__ = ["Chip"]
 class Chip(wiring.Component):
     """Engine, weight cache, activation memory, MRAM and audio, each in its power domain.
 
-    Clock domains: ``sync`` is the core's, ``aon`` the always-on one, ``audio`` the microphone's.
+    Clock domains: ``sync`` is the core's, ``aon`` the always-on one, ``audio`` the microphone's,
+    ``pixel`` the camera's, ``codec`` the core's for the JPEG encoder alone.
 
     Parameters
     ----------
@@ -87,10 +88,20 @@ class Chip(wiring.Component):
         Its microphone, on ``audio``.
     audio_clock : Out(1)
         The domain ``audio`` has power, or is about to: its clock is to run.
+    image : In(ImagePort)
+        Registers, state and files of the image front end, on ``sync``.
+    image_pins : In(ImagePins)
+        Its camera, on ``pixel``.
+    pixel_clock : Out(1)
+        The domain ``image`` has power, or is about to: the camera's clock is to run.
+    codec_clock : Out(1)
+        The same of ``jpeg``: ``codec`` is to run, with the core's clock.
+    window : In(WindowPort)
+        What becomes of the words of a front end, on ``sync``.
     mode_request, wake_mode, mode, mode_ready, wake_clear, wake_pending, core_clock, power_error
         See `Pmu`: on the clock ``aon``.  ``power_error`` is its ``error``.
     wake : In(3)
-        The PMU's; the microphone's wake-up is AUDIO, too.
+        The PMU's; the microphone's wake-up is AUDIO, too, and the camera's IMAGE.
     """
 
     def __init__(
@@ -130,6 +141,11 @@ class Chip(wiring.Component):
                 "audio": In(AudioPort(config)),
                 "audio_pins": In(AudioPins()),
                 "audio_clock": Out(1),
+                "image": In(ImagePort(config)),
+                "image_pins": In(ImagePins()),
+                "pixel_clock": Out(1),
+                "codec_clock": Out(1),
+                "window": In(WindowPort()),
                 "mode_request": In(Mode),
                 "wake_mode": In(Mode),
                 "mode": Out(Mode),
@@ -169,18 +185,20 @@ class Chip(wiring.Component):
         )
         m.submodules.mram = mram = MramArray(config, bank=self.bank, power_aware=self.power_aware)
 
-        words, audio_wake = connect_audio(m, islands, config, self.audio, self.audio_pins)
+        heard = connect_audio(m, islands, config, self.audio, self.audio_pins)
+        seen = connect_image(m, islands, config, self.image, self.image_pins)
         m.submodules.writer = writer = WindowWriter(config)
-        connect(m, words, writer.i)
         start = Signal()
         m.d.comb += start.eq(self.start | writer.start)
 
         self.connect_stream(m, engine, cache, mctl, mram)
         self.connect_run(m, run, engine, cache, mctl, fast, start)
         self.connect_memory(m, engine, memory, policy, writer)
-        self.connect_writer(m, writer, engine, fast)
+        self.connect_writer(
+            m, writer, engine, fast, {WindowSource.AUDIO: heard[0], WindowSource.IMAGE: seen[0]}
+        )
         self.connect_policy(m, policy, engine, cache, mctl, fast, mram)
-        self.connect_modes(m, pmu, fast, audio_wake)
+        self.connect_modes(m, pmu, fast, heard[1], seen[1])
         m.d.sync += [
             Assert(~(self.host.enable & self.busy), "host access while the engine runs"),
             Assert(~(self.mram_write.enable & self.busy), "MRAM written while the engine runs"),
@@ -259,15 +277,24 @@ class Chip(wiring.Component):
             policy.host_open.eq(port.open),
         ]
 
-    def connect_writer(self, m, writer, engine, fast):
-        """What a front end waits for before it writes, and what it is told."""
+    def connect_writer(self, m, writer, engine, fast, sources):
+        """Words of one of the ``sources``, what they wait for, and what the core is told."""
+        with m.Switch(self.window.source):
+            for source, words in sources.items():
+                with m.Case(source):
+                    connect_words = [
+                        writer.i.valid.eq(words.valid),
+                        writer.i.payload.eq(words.payload),
+                        words.ready.eq(writer.i.ready),
+                    ]
+                    m.d.comb += connect_words
         m.d.comb += [
             writer.busy.eq(engine.busy | self.start | ~fast.allowed),
             writer.host.eq(self.host.open),
-            writer.automatic.eq(self.audio.automatic),
-            writer.release.eq(self.audio.release),
-            self.audio.full.eq(writer.full),
-            self.audio.started.eq(writer.started),
+            writer.automatic.eq(self.window.automatic),
+            writer.release.eq(self.window.release),
+            self.window.full.eq(writer.full),
+            self.window.started.eq(writer.started),
         ]
 
     def connect_policy(self, m, policy, engine, cache, mctl, fast, mram):
@@ -312,17 +339,19 @@ class Chip(wiring.Component):
         """What the sequencer of an MRAM bank does; a place for tests to interfere."""
         return getattr(fast.control, name)
 
-    def connect_modes(self, m, pmu, fast, audio_wake):
+    def connect_modes(self, m, pmu, fast, audio_wake, image_wake):
         """The PMU's ports, and the states of all domains."""
         connect(m, pmu.link, fast.link)
         m.d.comb += [
             pmu.mode_request.eq(self.mode_request),
             pmu.wake_mode.eq(self.wake_mode),
-            pmu.wake.eq(self.wake | audio_wake << WakeSource.AUDIO.value),
+            pmu.wake.eq(self.wake | Cat(audio_wake, image_wake)),
             pmu.wake_mask.eq(0b111),
             pmu.wake_clear.eq(self.wake_clear),
             self.wake_pending.eq(pmu.wake_pending),
             self.audio_clock.eq(pmu.control.audio.switches.any()),
+            self.pixel_clock.eq(pmu.control.image.switches.any()),
+            self.codec_clock.eq(pmu.core_clock & pmu.control.jpeg.switches.any()),
             self.mode.eq(pmu.mode),
             self.mode_ready.eq(pmu.mode_ready),
             self.core_clock.eq(pmu.core_clock),

@@ -1,21 +1,59 @@
 """Words of a front end into the activation memory between runs, and the run that they start."""
 
-from amaranth.hdl import Assert, Module
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Assert, Module, Signal, unsigned
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.audio.feature_window import window_word
 from hdl.config import ChipConfig
 from hdl.engine.memory import HostPort
 
-__all__ = ["WindowWriter"]
+__all__ = ["LINGER", "WindowPort", "WindowSource", "WindowWriter"]
+
+LINGER = 64
+"""Cycles without a word until the segments are let go: a few times what their ramp takes."""
+
+
+class WindowSource(enum.Enum, shape=unsigned(1)):
+    """Who gives words."""
+
+    AUDIO = 0
+    IMAGE = 1
+
+
+class WindowPort(wiring.Signature):
+    """What the core orders and is told, seen from who orders.
+
+    Members
+    -------
+    source : Out(WindowSource)
+        May change while the front end that it names is off.
+    automatic : Out(1)
+        A complete window starts the program at ``program``.
+    release : Out(1)
+        Pulse: the results have been read; the next window may be written.
+    full, started : In(1)
+        A window is complete; its program has been started.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "source": Out(WindowSource),
+                "automatic": Out(1),
+                "release": Out(1),
+                "full": In(1),
+                "started": In(1),
+            }
+        )
 
 
 class WindowWriter(wiring.Component):
     """Takes windows one at a time: the next one when the results of the last have been read.
 
-    Each word waits until the engine and the host leave the memory alone, has its segments switched
-    on, and lets them go again: words of a front end come a thousand core cycles apart.
+    Words wait until the engine and the host leave the memory alone, and have its segments switched
+    on until none has come for a while: those of a recording come a thousand core cycles apart,
+    those of a picture row by row.
 
     Parameters
     ----------
@@ -73,18 +111,25 @@ class WindowWriter(wiring.Component):
             memory.address.eq(word.address),
             memory.data.eq(word.data),
         ]
+        idle = Signal(range(LINGER))
         with m.FSM() as fsm:
             with m.State("WAIT"):
+                m.d.sync += idle.eq(0)
                 with m.If(self.i.valid & ~self.full & ~self.busy & ~self.host):
                     m.next = "OPEN"
             with m.State("OPEN"):
                 m.d.comb += [memory.open.eq(~self.busy), self.taken.eq(~self.busy)]
-                with m.If(self.busy | ~self.i.valid):  # a run was begun, or the supply taken away
+                with m.If(self.busy):  # a run was begun
                     m.next = "WAIT"
+                with m.Elif(~self.i.valid):
+                    m.d.sync += idle.eq(idle + 1)
+                    with m.If(self.host | (idle == LINGER - 1)):
+                        m.next = "WAIT"
                 with m.Elif(memory.ready):
                     m.d.comb += [memory.enable.eq(1), self.i.ready.eq(1)]
-                    m.d.sync += self.full.eq(word.last)
-                    m.next = "WAIT"
+                    m.d.sync += [self.full.eq(word.last), idle.eq(0)]
+                    with m.If(word.last):
+                        m.next = "WAIT"
         ready = self.full & ~self.started & self.automatic & ~self.busy & ~self.host
         m.d.comb += self.start.eq(ready & ~self.release)
         with m.If(self.start):

@@ -12,7 +12,8 @@ from hdl.power.domains import Mode
 from mmsp.audio.targets import frame_samples
 from mmsp.audio.windows import fit_quantisation, window_frames
 from mmsp.errors import InputError
-from mmsp.simulator.audio import AudioPulse, ChipAudio, Elapsed
+from mmsp.simulator.audio import ChipAudio
+from mmsp.simulator.front_ends import Elapsed
 from mmsp.simulator.simulator import Simulator
 from models.audio.feature_window import feature_windows
 from models.audio.frontend import FrontEnd
@@ -125,9 +126,9 @@ class Listener:
         audio.write("microphone", config_bits(EXACT_MICROPHONE, pdm=False))
         audio.write("constants", constants_of(frontend, chip.config.audio))
         audio.write("place", self.place())
-        audio.write("automatic", int(self.automatic))
+        audio.windows.write("automatic", int(self.automatic))
         audio.write_tables(table_rows(frontend, chip.config.audio))
-        audio.pulse(AudioPulse.CLEAR | AudioPulse.RELEASE | AudioPulse.RESUME)
+        audio.forget()
         audio.enter(AudioMode.FEATURES)
 
     def place(self) -> int:
@@ -170,7 +171,7 @@ class Listener:
         audio.hear(samples)
         found = []
         began = audio.elapsed
-        for _ in audio.windows(QUIET_PERIODS):
+        for _ in audio.windows.each(QUIET_PERIODS):
             said, written = len(samples) - audio.unheard, None
             if not self.automatic:
                 written = self.read_input()

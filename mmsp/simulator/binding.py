@@ -57,7 +57,7 @@ class CErrorReport(ctypes.Structure):
 class CElapsed(ctypes.Structure):
     """``struct Elapsed``."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in ("time", "core", "aon", "audio")]
+    _fields_ = [(name, ctypes.c_uint64) for name in ("time", "core", "aon", "audio", "pixel")]
 
 
 def counts(record: CCounters) -> dict[str, int]:
@@ -94,7 +94,7 @@ def load(path: Path) -> ctypes.CDLL:
     """Load the library at ``path`` and declare its functions."""
     loaded = ctypes.CDLL(str(path))
     handle, address, size = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
-    status, word = ctypes.c_int, ctypes.c_uint32
+    status, word, text = ctypes.c_int, ctypes.c_uint32, ctypes.c_char_p
     records = ctypes.POINTER(CCounters)
     for name, result, arguments in (
         ("open", handle, [ctypes.c_char_p]),
@@ -109,11 +109,17 @@ def load(path: Path) -> ctypes.CDLL:
         ("clear_wake", status, [handle]),
         ("wake_pending", ctypes.c_uint64, [handle]),
         ("request", status, [handle, word]),
-        ("audio", status, [handle, word, ctypes.c_char_p]),
         ("start_at", status, [handle, word]),
-        ("tables", status, [handle, ctypes.c_char_p, size, size]),
-        ("audio_pulse", status, [handle, word]),
-        ("audio_status", ctypes.c_uint64, [handle]),
+        ("poke", status, [handle, text, ctypes.c_char_p]),
+        ("pulse", status, [handle, text, word]),
+        ("peek", status, [handle, text, ctypes.c_char_p]),
+        ("send", status, [handle, text, ctypes.c_char_p, size, size]),
+        ("fill", status, [handle, text, ctypes.c_char_p, size, size]),
+        ("film", None, [handle, address, size]),
+        ("files", ctypes.POINTER(ctypes.c_uint64), [handle]),
+        ("file_words", size, [handle]),
+        ("forget_files", None, [handle]),
+        ("unseen", size, [handle]),
         ("hear", None, [handle, address, size]),
         ("hush", None, [handle]),
         ("unheard", size, [handle]),

@@ -1,4 +1,4 @@
-// The verilated chip, its three clocks, its resets and its power modes, and its waveform.
+// The verilated chip, its clocks, its resets and its power modes, and its waveform.
 
 #pragma once
 
@@ -7,8 +7,10 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "Vchip.h"
+#include "camera.h"
 #include "microphone.h"
 #include "ports.h"
 #include "verilated.h"
@@ -24,7 +26,12 @@ constexpr uint32_t aon_periods = 4, audio_periods = 125;
 // Rising edges since the reset.  Mirrored by `Elapsed` in audio.py.
 struct Elapsed {
     uint64_t time;  // in periods of the core clock, whether it ran or not
-    uint64_t core, aon, audio;
+    uint64_t core, aon, audio, pixel;
+};
+
+// Which clocks rise.
+struct Edges {
+    bool core, aon, audio, pixel, codec;
 };
 
 class Clocks {
@@ -51,6 +58,7 @@ public:
         (void)waves;
 #endif
         top->clk = 0;
+        set_file_ready(*top, 1);
         top->eval();
     }
 
@@ -66,11 +74,11 @@ public:
         top->start = 0;
         top->rst = 1;
         set_aon_rst(*top, 1);
-        set_audio_rst(*top, 1);
+        set_other_rst(1);
         all_edges();
         top->rst = 0;
         set_aon_rst(*top, 0);
-        set_audio_rst(*top, 0);
+        set_other_rst(0);
         all_edges();
         elapsed = {};
     }
@@ -100,7 +108,10 @@ public:
     std::unique_ptr<Vchip> top;
     uint32_t aon_ratio = 1;  // core cycles in a period of the always-on clock
     Elapsed elapsed = {};
+    uint32_t pixel_ratio = 4;  // core cycles in a period of the camera's clock
     Microphone microphone;
+    Camera camera;
+    std::vector<uint64_t> files;  // words, as `hdl.image.jpeg_words.file_word` has them
 
 protected:
     bool core_runs() const { return !has_core_clock<Vchip> || core_clock_of(*top); }
@@ -111,62 +122,90 @@ protected:
     void tick() {
         const bool core = core_runs();
         const bool audio = has_audio<Vchip> && audio_clock_of(*top);
+        const bool pixel = has_image<Vchip> && pixel_clock_of(*top);
         const uint32_t whole = aon_periods * aon_ratio;  // `audio_phase` of a period
         uint32_t step = 1;
         if (!core) {
             step = aon_ratio - aon_phase;
             if (audio) step = std::min(step, (whole - audio_phase - 1) / audio_periods + 1);
+            if (pixel) step = std::min(step, pixel_ratio - pixel_phase);
             step = std::max(step, 1u);
         }
+        Edges now = {.core = core};
         aon_phase += step;
         if (aon_phase >= aon_ratio) aon_phase = 0;
-        bool audio_edge = false;
+        now.aon = has_aon<Vchip> && aon_phase == 0;
         if (audio) {
             audio_phase += step * audio_periods;
-            audio_edge = audio_phase >= whole;
-            if (audio_edge) audio_phase = std::min(audio_phase - whole, whole - 1);
+            now.audio = audio_phase >= whole;
+            if (now.audio) audio_phase = std::min(audio_phase - whole, whole - 1);
         }
-        edges(core, has_aon<Vchip> && aon_phase == 0, audio_edge, step);
+        if (pixel) {
+            pixel_phase += step;
+            now.pixel = pixel_phase >= pixel_ratio;
+            if (now.pixel) pixel_phase = 0;
+        }
+        now.codec = core && codec_clock_of(*top);
+        edges(now, step);
+        // The reader of files takes every word at once.
+        if (now.codec && file_valid(*top)) files.push_back(file_word(*top));
     }
 
     // Rising edges of all clocks, whether the chip lets them run or not: for a reset.
     void all_edges() {
-        aon_phase = 0;
-        audio_phase = 0;
-        edges(true, true, has_audio<Vchip>, 1);
+        aon_phase = audio_phase = pixel_phase = 0;
+        edges({true, true, has_audio<Vchip>, has_image<Vchip>, true}, 1);
     }
 
     // In waveforms, inputs change with the falling edge before a rising one.
-    void edges(bool core, bool aon, bool audio, uint32_t step) {
+    void edges(const Edges& now, uint32_t step) {
 #if VM_TRACE
         context.timeInc((step - 1) * 2 * half_period_ns);
         record();
 #endif
         elapsed.time += step;
-        elapsed.core += core;
-        elapsed.aon += aon;
-        elapsed.audio += audio;
-        if (audio) {
+        elapsed.core += now.core;
+        elapsed.aon += now.aon;
+        elapsed.audio += now.audio;
+        elapsed.pixel += now.pixel;
+        if (now.audio) {
             set_i2s_data(*top, microphone.data());
             set_i2s_word_select(*top, microphone.word_select());
             microphone.step();
-            set_audio_clk(*top, 1);
         }
-        if (core) top->clk = 1;
-        if (aon) set_aon_clk(*top, 1);
+        if (now.pixel) {
+            camera.step();
+            set_vsync(*top, camera.vsync());
+            set_href(*top, camera.href());
+            set_pixel(*top, camera.data());
+        }
+        set_clocks(now);
         top->eval();
 #if VM_TRACE
         record();
 #endif
-        top->clk = 0;
-        set_aon_clk(*top, 0);
-        set_audio_clk(*top, 0);
+        set_clocks({});
         top->eval();
     }
 
 private:
+    void set_clocks(const Edges& now) {
+        top->clk = now.core;
+        set_aon_clk(*top, now.aon);
+        set_audio_clk(*top, now.audio);
+        set_pixel_clk(*top, now.pixel);
+        set_codec_clk(*top, now.codec);
+    }
+
+    void set_other_rst(bool reset) {
+        set_audio_rst(*top, reset);
+        set_pixel_rst(*top, reset);
+        set_codec_rst(*top, reset);
+    }
+
     uint32_t aon_phase = 0;    // core cycles since the always-on clock rose
     uint32_t audio_phase = 0;  // since the microphone's rose, in 1/125 of a core cycle
+    uint32_t pixel_phase = 0;  // core cycles since the camera's rose
 
 #if VM_TRACE
     void record() {

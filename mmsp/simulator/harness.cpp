@@ -57,22 +57,42 @@ int harness_request(Harness* harness, uint32_t mode) {
     return guarded(harness, [&] { request_mode(*harness->top, mode); });
 }
 
-int harness_audio(Harness* harness, uint32_t field, const uint8_t* bytes) {
-    return guarded(harness, [&] { harness->set_audio(field, bytes); });
-}
-
 // The program that a window starts.
 int harness_start_at(Harness* harness, uint32_t address) {
     return guarded(harness, [&] { harness->top->program = address; });
 }
 
-int harness_tables(Harness* harness, const uint8_t* rows, size_t count, size_t row_bytes) {
-    return guarded(harness, [&] { harness->write_tables(rows, count, row_bytes); });
+int harness_poke(Harness* harness, const char* name, const uint8_t* bytes) {
+    return guarded(harness, [&] { harness->poke(name, bytes); });
 }
 
-int harness_audio_pulse(Harness* harness, uint32_t pulses) {
-    return guarded(harness, [&] { harness->pulse_audio(pulses); });
+int harness_pulse(Harness* harness, const char* name, uint32_t cycles) {
+    return guarded(harness, [&] { harness->pulse(name, cycles); });
 }
+
+int harness_peek(Harness* harness, const char* name, uint8_t* bytes) {
+    return guarded(harness, [&] { harness->peek(name, bytes); });
+}
+
+int harness_send(Harness* harness, const char* name, const uint8_t* words, size_t count,
+                 size_t word_bytes) {
+    return guarded(harness, [&] { harness->send(name, words, count, word_bytes); });
+}
+
+int harness_fill(Harness* harness, const char* name, const uint8_t* rows, size_t count,
+                 size_t row_bytes) {
+    return guarded(harness, [&] { harness->fill(name, rows, count, row_bytes); });
+}
+
+void harness_film(Harness* harness, const uint16_t* pins, size_t count) {
+    harness->camera.film(pins, count);
+}
+
+const uint64_t* harness_files(Harness* harness) { return harness->files.data(); }
+size_t harness_file_words(Harness* harness) { return harness->files.size(); }
+void harness_forget_files(Harness* harness) { harness->files.clear(); }
+
+size_t harness_unseen(Harness* harness) { return harness->camera.left(); }
 
 void harness_hear(Harness* harness, const int16_t* samples, size_t count) {
     harness->microphone.hear(samples, count);
@@ -84,7 +104,6 @@ int harness_listen(Harness* harness, uint64_t budget, uint64_t quiet) {
     return guarded(harness, [&] { return harness->listen(budget, quiet); });
 }
 
-uint64_t harness_audio_status(Harness* harness) { return audio_status_of(*harness->top); }
 uint64_t harness_wake_pending(Harness* harness) { return wake_pending_of(*harness->top); }
 size_t harness_unheard(Harness* harness) { return harness->microphone.left(); }
 const Elapsed* harness_elapsed(Harness* harness) { return &harness->elapsed; }

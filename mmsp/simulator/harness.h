@@ -5,14 +5,16 @@
 
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "audio_port.h"
 #include "clocks.h"
+#include "front_ports.h"
 #include "guard.h"
 #include "ports.h"
 #include "power_log.h"
@@ -138,34 +140,59 @@ public:
         return error_of(*top) ? abort() : OK;
     }
 
-    // Tell the audio front end, and let it take a core cycle to be there.
-    void set_audio(uint32_t field, const uint8_t* bytes) {
-        if (!set_audio_field(*top, field, bytes)) throw std::runtime_error("no such register");
+    // Set a port of a front end, and let the core's clock take it.
+    void poke(const std::string& name, const uint8_t* bytes) {
+        const FrontPort port = front_port(*top, name);
+        std::memcpy(port.at, bytes, port.size);
         tick();
         tick();
     }
 
-    // Rows for the front end's tables, `row_bytes` each.
-    void write_tables(const uint8_t* rows, size_t count, size_t row_bytes) {
+    // For a cycle of the core's clock, or `cycles`.
+    void pulse(const std::string& name, uint32_t cycles) {
+        const FrontPort port = front_port(*top, name);
+        *port.at = 1;
+        for (uint32_t i = 0; i < cycles; ++i) tick();
+        *port.at = 0;
+        tick();
+    }
+
+    void peek(const std::string& name, uint8_t* bytes) {
+        const FrontPort port = front_port(*top, name);
+        std::memcpy(bytes, port.at, port.size);
+    }
+
+    // Words for a stream on the core's clock, `word_bytes` each.
+    void send(const std::string& name, const uint8_t* words, size_t count, size_t word_bytes) {
+        const FrontPort valid = front_port(*top, name + ".valid"),
+                        ready = front_port(*top, name + ".ready"),
+                        payload = front_port(*top, name + ".payload");
         for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
-            for (int waited = 0; !audio_tables_ready(*top); ++waited) {
-                if (waited > host_cycles) throw std::runtime_error("no row for a table is taken");
+            for (int waited = 0; !*ready.at; ++waited) {
+                if (waited > host_cycles) throw std::runtime_error(name + " takes no word");
                 tick();
             }
-            set_audio_row(*top, rows + i * row_bytes, row_bytes);
-            set_audio_tables_valid(*top, 1);
+            std::memcpy(payload.at, words + i * word_bytes, std::min(word_bytes, payload.size));
+            *valid.at = 1;
             tick();
-            set_audio_tables_valid(*top, 0);
+            *valid.at = 0;
             tick();
             tick();
         }
     }
 
-    // A pulse of one core cycle on `clear`, `resume` or `release`.
-    void pulse_audio(uint32_t pulses) {
-        set_audio_pulses(*top, pulses);
-        tick();
-        set_audio_pulses(*top, 0);
+    // Rows of a table on a clock that runs with the core's, from address 0 on.
+    void fill(const std::string& name, const uint8_t* rows, size_t count, size_t row_bytes) {
+        const FrontPort enable = front_port(*top, name + ".enable"),
+                        address = front_port(*top, name + ".address"),
+                        data = front_port(*top, name + ".data");
+        *enable.at = 1;
+        for (size_t i = 0; i < count && !context.gotFinish(); ++i) {
+            std::memcpy(address.at, &i, std::min(sizeof i, address.size));
+            std::memcpy(data.at, rows + i * row_bytes, std::min(row_bytes, data.size));
+            tick();
+        }
+        *enable.at = 0;
         tick();
     }
 
@@ -178,17 +205,17 @@ public:
     }
 
     // Until a window is complete and, if it starts its network itself, that one has ended: OK.
-    // SILENT `quiet` periods of the always-on clock after the microphone's last sample; RUNNING
-    // after `budget` periods.
+    // SILENT `quiet` periods of the always-on clock after the microphone's last sample and the
+    // camera's last pixel; RUNNING after `budget` periods.
     Status listen(uint64_t budget, uint64_t quiet) {
         const uint64_t end = elapsed.aon + budget;
         while (elapsed.aon < end) {
-            if (microphone.left()) last_sound = elapsed.aon;
+            if (microphone.left() || camera.left()) last_sound = elapsed.aon;
             if (elapsed.aon > last_sound + quiet) return SILENT;
             tick();
             if (context.gotFinish()) return STOPPED;
             if (error_of(*top)) return ERROR_PORT;
-            if (audio_full(*top) && !top->busy && (!audio_automatic(*top) || audio_started(*top)))
+            if (window_full(*top) && !top->busy && (!window_automatic(*top) || window_started(*top)))
                 return OK;
         }
         return RUNNING;

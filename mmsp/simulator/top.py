@@ -11,11 +11,14 @@ CLOCKS = {
     ("audio_pins",): "audio",
     ("audio", "microphone"): "audio", ("audio", "vad"): "audio",
     ("audio", "constants"): "audio", ("audio", "place"): "audio",
+    ("image_pins",): "pixel",
+    **{("image", name): "pixel" for name in ("config", "size", "raw", "matrix", "tensor")},
+    **{("image", name): "codec" for name in ("jpeg", "header", "quantisers", "codes", "file")},
 }  # fmt: skip
 """Ports of the chip, or what is in them, that another clock than the core's samples.
 
-They work while the core's stands.  The registers of the audio front end, which stand still while it
-works, are among them: all its logic would be evaluated with the core's clock otherwise.
+They work while the core's stands.  The registers of the front ends, which stand still while these
+work, are among them: all their logic would be evaluated with the core's clock otherwise.
 """
 
 
