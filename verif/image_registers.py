@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 STATUS_FLAGS = (*FAULTS, "bad_size", "file_dropped", "tensor_dropped", "unfit")
-"""The first bits of `hdl.image.subsystem.ImageStatus`, which stay until they are cleared."""
+"""The first bits of `hdl.image.domain.ImageStatus`, which stay until they are cleared."""
 
 
 def camera_registers(config: DvpConfig) -> int:

@@ -1,6 +1,6 @@
 """All that lies in the image power domain, on the camera's clock alone."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -170,15 +170,26 @@ class ImageDomain(wiring.Component):
         ):
             m.submodules[name] = FFSynchronizer(getattr(self.mode, name), target)
         m.submodules.hold = FFSynchronizer(self.hold, block.hold)
-        m.d.comb += [
-            self.encoder.pixel.eq(block.ycbcr.payload),
-            self.encoder.valid.eq(block.ycbcr.valid & encode),
-            self.encoder.abort.eq(block.ycbcr_aborted & encode),
-        ]
+        self.connect_encoder(m, encode)
         self.connect_gamma(m)
         self.connect_commands(m)
         self.connect_status(m)
         return m
+
+    def connect_encoder(self, m: Module, encode: Signal) -> None:
+        """Frames that begin while ``encode``, whole ones or with their abort, and no others."""
+        pixels, aborted = self.block.ycbcr, self.block.ycbcr_aborted
+        fresh, taken, take = Signal(init=1), Signal(), Signal()
+        m.d.comb += [
+            take.eq(Mux(fresh, encode, taken)),
+            self.encoder.pixel.eq(pixels.payload),
+            self.encoder.valid.eq(pixels.valid & take),
+            self.encoder.abort.eq(aborted & take & (pixels.valid | ~fresh)),
+        ]
+        with m.If(pixels.valid):
+            m.d.sync += [taken.eq(take), fresh.eq(pixels.p.last_column & pixels.p.last_row)]
+        with m.If(aborted):
+            m.d.sync += fresh.eq(1)
 
     def connect_gamma(self, m: Module) -> None:
         """Knots to the block, while nothing uses them."""

@@ -37,7 +37,7 @@ PERIODS = 1, 2
 MCU = 16
 FILE_CLOCKS = 2000
 RECEIVE, JPEG, TENSOR, CHANGE = 1, 2, 4, 8
-"""Bits of `hdl.image.subsystem.ImageMode`."""
+"""Bits of `hdl.image.domain.ImageMode`."""
 
 
 class ImageModel:
