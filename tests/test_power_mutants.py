@@ -10,13 +10,21 @@ from hdl.audio.domain import AudioMode
 from hdl.audio.feature_window import WindowConstants
 from hdl.config import ACT_BANKS, SMALL
 from hdl.power.domains import Gating, Mode
+from mmsp.compiler.placement import Placement
+from mmsp.imaging.targets import TARGETS, Registers, Scaling
 from mmsp.simulator import ChipModel, SimulationError
 from mmsp.simulator.audio import ChipAudio
+from mmsp.simulator.image import JPEG, RECEIVE, TENSOR, ChipImage
 from mmsp.simulator.simulator import Simulator
 from models.audio.feature_window import WindowPlace, feature_windows
 from models.audio.frontend import PRESETS
 from models.audio.pipeline import FeatureStream
+from models.image.dvp import DvpConfig
+from models.image.jpeg import JpegSettings
+from models.image.pipeline import Settings
+from models.image.scaler import Crop
 from verif.bench import log_uniform
+from verif.dvp_camera import Blanking, film
 from verif.frontend_tables import constants_of, table_rows
 from verif.microphone_registers import EXACT_MICROPHONE, config_bits
 from verif.sim import simulation_seed
@@ -35,6 +43,11 @@ PLACE = WindowPlace(
     base=3, row0=1, row_values=FRONT_END.values, row_words=11, word_bytes=SMALL.rows
 )
 QUIET = 2_000  # periods of the always-on clock
+CAMERA = DvpConfig(width=32, height=24, bits=12)
+REGISTERS = Registers(
+    Settings(order="BGGR"), Scaling(Crop(2, 1, 28, 20), 14, 10), jpeg=JpegSettings()
+)
+PICTURE = Placement(pixels=(10, 14, 3), word_bytes=SMALL.rows, packed=True, base=7, row0=2)
 
 
 def go(model, mode):
@@ -47,7 +60,7 @@ def sleep_and_return(model):
     go(model, Mode.INFER)
 
 
-def scenario(model, image, words, values, expected, sound):
+def scenario(model, image, words, values, expected, sound, view):
     """Sleep, keep what is to be kept, work, and sleep again; wrong results are assertions."""
     sleep_and_return(model)
 
@@ -72,9 +85,10 @@ def scenario(model, image, words, values, expected, sound):
         sleep_and_return(model)
         assert model.corrected == 1, "the count of corrected bits is lost"
 
-    # Audio, twice: what the second recording finds must not be left from the first.
+    # The front ends, twice: what the second time finds must not be left from the first.
     for _ in range(2):
         hears(model, *sound)
+        sees(model, *view)
 
 
 def hears(model, pcm, windows):
@@ -105,6 +119,24 @@ def hears(model, pcm, windows):
     model.wait(PAUSE)
 
 
+def sees(model, frame, made):
+    """The camera's picture becomes the golden model's tensor and file."""
+    model.enter(Mode.IMAGE_INFER)
+    image = ChipImage(model)
+    image.configure(CAMERA, REGISTERS, PICTURE)
+    image.enter(RECEIVE | TENSOR | JPEG)
+    image.film(film(np.random.default_rng(1), [frame], Blanking(line=6, back=3000)), CAMERA)
+    there = iter(image.windows.each(QUIET, asleep=False))
+    assert next(there, "none") is None, "a tensor did not come"
+    assert (model.read_activations(*PICTURE.addresses()) == PICTURE.pack(made.tensor)).all()
+    while image.unseen:
+        model.wait(1)
+    assert image.files == [made.jpeg], "a wrong file"
+    assert not image.losses
+    model.enter(Mode.INFER)  # switched off as it stands
+    model.wait(PAUSE)
+
+
 def make_stimulus():
     """Image, host's words, input and output of a run, from an untouched chip."""
     rng = np.random.default_rng(simulation_seed())
@@ -126,7 +158,9 @@ def make_stimulus():
         np.int16
     )
     windows = feature_windows(FeatureStream(FRONT_END).push(pcm), FRAMES, 1)
-    return image, words, *places, (pcm, windows)
+    frame = rng.integers(0, 4096, (CAMERA.height, CAMERA.width))
+    (made,) = TARGETS["golden"]([frame], REGISTERS)
+    return image, words, *places, (pcm, windows), (frame, made)
 
 
 @pytest.fixture(scope="module")
