@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from image_pictures import photo
 from judge import activation, constant, convolution, network, random_int8
+from published import MODELS, needs_data
 
 from hdl.config import SMALL
 from hdl.power.domains import Mode, WakeSource
@@ -12,6 +14,7 @@ from mmsp.loading import load_model
 from mmsp.references import golden_outputs
 from mmsp.simulator.image import CHANGE, JPEG, RECEIVE, TENSOR, ChipImage
 from mmsp.simulator.simulator import Simulator
+from models.image.bayer import PIXEL_MAX, mosaic
 from models.image.change import ChangeSettings
 from models.image.dvp import DvpConfig
 from models.image.jpeg import JpegSettings
@@ -56,6 +59,18 @@ def settings(rng):
     )
 
 
+def tensor_of(made):
+    """The tensor, which there is."""
+    assert made.tensor is not None
+    return made.tensor
+
+
+def change_of(made):
+    """The change, which there is."""
+    assert made.change is not None
+    return made.change
+
+
 def seen(simulator):
     """The chip's camera port, with its clocks running."""
     simulator.chip.enter(Mode.IMAGE_INFER)
@@ -80,7 +95,7 @@ def test_frames_start_the_network_and_become_files(rng, settings):
         assert not image.losses
         assert image.files == [made.jpeg for made in expected]
         assert chip.mode == Mode.IMAGE_INFER
-    windows = np.stack([made.tensor for made in expected])
+    windows = np.stack([tensor_of(made) for made in expected])
     batch = make_batch({port.name: windows[:, None]}, [port])
     golden = golden_outputs(load_model(graph, None), batch)
     assert len(found) == len(frames)
@@ -95,7 +110,7 @@ def test_a_change_wakes_the_chip(rng, settings):
         frames[n][10:30, 20:40] = 4000 - frames[n][10:30, 20:40]
     change = ChangeSettings(mean_threshold=10 << 4, activity_threshold=100 << 4)
     registers = Registers(settings, Scaling(CROP, WIDTH, HEIGHT), change)
-    expected = [made.change for made in TARGETS["golden"](frames, registers)]
+    expected = [change_of(made) for made in TARGETS["golden"](frames, registers)]
     first = next(n for n, each in enumerate(expected) if each.wake)
     assert first == 4, "the moved block must be the first change"
     with Simulator(seeing_network(rng), SMALL) as simulator:
@@ -122,3 +137,33 @@ def test_a_change_wakes_the_chip(rng, settings):
         assert chip.library.harness_wake_pending(chip.handle) == 1 << WakeSource.IMAGE.value
         assert image.read("change") & 0x7FF == expected[first].block_map.sum()
         assert not image.losses
+
+
+@needs_data
+@pytest.mark.parametrize(("name", "person"), [("astronaut", True), ("coffee", False)])
+def test_visual_wake_words_from_the_pins(name, person):
+    """A photo's mosaic at the pins of the FULL chip; its network says whether it is a person."""
+    frame = mosaic(photo(name).astype(np.int64) << 4, "RGGB")
+    rows, columns = frame.shape
+    camera = DvpConfig(width=columns, height=rows, bits=12)
+    scaling = Scaling(Crop(0, 0, columns, rows), 96, 96)
+    registers = Registers(Settings(bad_pixel_threshold=PIXEL_MAX), scaling)
+    (made,) = TARGETS["golden"]([frame], registers)
+    path = MODELS / "vww_96_int8.tflite"
+    with Simulator(path, "FULL") as simulator:
+        chip, (port,) = simulator.chip, simulator.description.inputs
+        image = seen(simulator)
+        image.configure(camera, registers, simulator.description.tensors[port.tensor].placement)
+        image.windows.write("automatic", 1)
+        chip.call("start_at", simulator.image.program.first_word)
+        image.enter(RECEIVE | TENSOR)
+        image.film(film(np.random.default_rng(1), [frame], PAUSE), camera)
+        assert next(iter(image.windows.each(QUIET, asleep=False)), "none") is None
+        (output,) = simulator.description.outputs
+        found = simulator.read(output)
+        assert not image.losses
+    batch = make_batch({port.name: tensor_of(made)[None]}, [port])
+    (expected,) = golden_outputs(load_model(path, None), batch).values()
+    np.testing.assert_array_equal(found.reshape(-1), expected.reshape(-1))
+    no_person, is_person = found.reshape(-1).tolist()
+    assert (is_person > no_person) == person

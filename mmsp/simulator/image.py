@@ -93,13 +93,13 @@ class ChipImage(FrontEndPorts):
         self, scaling: Scaling, change: ChangeSettings | None, place: Placement | None
     ) -> int:
         """The register ``tensor``."""
-        fields = {"base": 0, "row0": 0, "row_words": 1, "packed": True}
+        fields: dict[str, int] = {"base": 0, "row0": 0, "row_words": 1, "packed": True}
         if place is not None:
             names = ("base", "row0", "row_words", "packed")
-            fields = {name: getattr(place, name) for name in names}
+            fields = {name: int(getattr(place, name)) for name in names}
         sizes = scaling_fields(scaling.crop, scaling.width, scaling.height)
         return tensor_register(
-            sizes, scaling.tensor, fields | {"grey": scaling.grey}, change or ChangeSettings(),
+            sizes, scaling.tensor, fields | {"grey": int(scaling.grey)}, change or ChangeSettings(),
             address_bits=self.chip.config.bank_address_bits,
         )  # fmt: skip
 
@@ -138,9 +138,10 @@ class ChipImage(FrontEndPorts):
         """Files that have been completed; broken ones are left out."""
         library, handle = self.chip.library, self.chip.handle
         count = library.harness_file_words(handle)
-        words = [library.harness_files(handle)[i] for i in range(count)]
+        layout: Any = file_word()
         found, data = [], b""
-        for word in map(file_word().from_bits, words):
+        for index in range(count):
+            word = layout.from_bits(library.harness_files(handle)[index])
             data += word.data.to_bytes(4, "little")[: word.count]
             if word.last:
                 found += [] if word.bad else [data]
