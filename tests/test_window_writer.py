@@ -13,11 +13,11 @@ from amaranth.sim import Simulator
 
 from hdl.audio.feature_window import window_word
 from hdl.config import SMALL
-from hdl.soc.window_writer import WindowWriter
+from hdl.soc.window_writer import LINGER, WindowWriter
 from verif.formal import prove
 
 WORD = window_word(SMALL.rows, SMALL.bank_address_bits)
-CYCLES = 12_000
+CYCLES = 30_000
 
 
 def run(testbench):
@@ -65,7 +65,8 @@ class Bench:
         self.offered, self.ready_in = False, 0
         self.running, self.host_for = 0, 0
         self.full, self.started, self.was_host, self.was_taken = False, False, False, False
-        self.expect_start = False
+        self.opened, self.was_enable = False, False
+        self.lone, self.silent, self.calm = 0, 0, False
 
     def new_window(self):
         """Words of a window; the source offers no other one before its last."""
@@ -81,20 +82,25 @@ class Bench:
             self.offered = False
             self.seen["withdrawn"] += self.was_taken
             self.new_window()
+        elif not self.offered and self.silent:
+            self.silent -= 1
         elif not self.offered:
             self.offered = chance() < 0.3
+            if chance() < 0.04:
+                self.silent = self.rng.randint(LINGER - 5, 2 * LINGER)
+                self.calm = chance() < 0.7
         ctx.set(dut.i.valid, self.offered)
         ctx.set(dut.i.payload, self.queue[0] if self.offered else {})
 
     def surroundings(self, ctx, dut):
         """Runs that begin at any time, a host, an automatic start that changes, releases."""
         chance = self.rng.random
-        if self.running == 0 and chance() < 0.02:
+        calm = self.silent > 0 and self.calm
+        if self.running == 0 and not calm and chance() < 0.02:
             self.running = self.rng.randint(1, 30)
             self.seen["run over a word"] += self.was_taken
-        if self.host_for == 0 and chance() < 0.03:
+        if self.host_for == 0 and not calm and chance() < 0.03:
             self.host_for = self.rng.randint(1, 12)
-            self.seen["host over a word"] += self.was_taken
         release = chance() < 0.03
         self.automatic = chance() < 0.7
         ctx.set(dut.busy, self.running > 0)
@@ -124,7 +130,7 @@ class Bench:
             ctx.get(signal) for signal in (dut.taken, dut.memory.enable, dut.start)
         )
         assert ctx.get(dut.memory.open) == taken
-        assert not (taken and busy), "open while a program runs"
+        assert taken == (self.opened and not busy), "open at the wrong time"
         assert not (taken and not self.was_taken and self.was_host), "opened over the host"
         assert ctx.get(dut.i.ready) == enable
         if enable:
@@ -137,6 +143,7 @@ class Bench:
             assert written(ctx, dut.memory) == expected | {"last": 0}
             self.offered = False
             self.seen["words"] += 1
+        was_full, completed = self.full, enable and expected["last"]
         may = self.full and not self.started and self.automatic and not busy and not host
         assert start == (may and not release)
         self.seen["starts"] += start
@@ -148,11 +155,29 @@ class Bench:
             self.started, self.running = True, self.rng.randint(2, 30)
         elif self.running:
             self.running -= 1
-        if enable and expected["last"]:
+        if completed:
             self.full = True
             self.seen["windows"] += 1
         self.host_for = max(0, self.host_for - 1) if not taken else self.host_for
-        self.was_host, self.was_taken = host, taken
+        self.follow(enable, busy, host, was_full)
+        self.opened &= not completed
+        self.was_host, self.was_taken, self.was_enable = host, taken, enable
+
+    def follow(self, enable, busy, host, full):
+        """Model of the writer: it opens for a word, and lingers until there is a reason not to."""
+        waiting = self.offered or enable
+        if not self.opened:
+            self.opened, self.lone = waiting and not full and not busy and not host, 0
+            return
+        lingers = not waiting and not busy
+        self.seen["back to back"] += enable and self.was_enable
+        self.seen["written while lingering"] += enable and self.lone > 0
+        self.seen["run while lingering"] += busy and self.lone > 0 and not waiting
+        self.seen["host while lingering"] += host and lingers
+        self.seen["host over a word"] += host and waiting and not enable
+        self.lone = 0 if enable else self.lone + lingers
+        self.seen["lingered"] += lingers and self.lone == LINGER
+        self.opened = not busy and not (lingers and (host or self.lone == LINGER))
 
 
 def test_windows_between_runs_and_a_host():
@@ -170,8 +195,11 @@ def test_windows_between_runs_and_a_host():
     assert bench.seen["words"] > 500
     assert bench.seen["windows"] > 100
     assert bench.seen["starts"] > 50
-    for name in ("withdrawn", "run over a word", "host over a word", "released unstarted",
-                 "released in its run"):  # fmt: skip
+    for name in (
+        "withdrawn", "run over a word", "host over a word", "released unstarted",
+        "released in its run", "back to back", "written while lingering", "run while lingering",
+        "host while lingering", "lingered",
+    ):  # fmt: skip
         assert bench.seen[name] > 5, name
 
 
@@ -209,6 +237,76 @@ def test_a_word_is_written_once_when_the_memory_is_ready():
         assert not ctx.get(dut.started)
         await ctx.tick()
         assert ctx.get(dut.memory.open)
+
+    run(testbench)
+
+
+@pytest.mark.parametrize("ends", ["nothing", "run", "word"])
+def test_lingers_behind_a_word(ends):
+    """Segments stay on for `LINGER` cycles, unless a run begins."""
+
+    async def testbench(ctx, dut):
+        rng = random.Random(3)
+        ctx.set(dut.memory.ready, 1)
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick()
+        for _ in range(3):  # back to back
+            fields = word(rng, last=False)
+            ctx.set(dut.i.payload, fields)
+            assert ctx.get(dut.i.ready)
+            assert written(ctx, dut.memory) == fields
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        for _ in range(LINGER if ends == "nothing" else LINGER - 1):
+            assert ctx.get(dut.memory.open)
+            assert ctx.get(dut.taken)
+            assert not ctx.get(dut.memory.enable)
+            await ctx.tick()
+        if ends == "word":  # in the last cycle, and it begins anew
+            ctx.set(dut.i.valid, 1)
+            assert ctx.get(dut.memory.enable)
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            for _ in range(LINGER):
+                assert ctx.get(dut.memory.open)
+                await ctx.tick()
+        elif ends == "run":  # in this very cycle; a word that comes waits for its end
+            ctx.set(dut.busy, 1)
+            ctx.set(dut.i.valid, 1)
+            for _ in range(5):
+                assert not ctx.get(dut.memory.open)
+                assert not ctx.get(dut.i.ready)
+                await ctx.tick()
+            ctx.set(dut.busy, 0)
+            await ctx.tick()
+            assert ctx.get(dut.i.ready)
+            return
+        assert not ctx.get(dut.memory.open)
+        assert not ctx.get(dut.taken)
+
+    run(testbench)
+
+
+def test_a_host_ends_the_lingering_at_once():
+    async def testbench(ctx, dut):
+        ctx.set(dut.memory.ready, 1)
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.host, 1)  # over a word: the word is first
+        assert ctx.get(dut.memory.enable)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        assert ctx.get(dut.taken)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 1)
+        for _ in range(5):
+            assert not ctx.get(dut.taken)
+            assert not ctx.get(dut.memory.open)
+            assert not ctx.get(dut.i.ready)
+            await ctx.tick()
+        ctx.set(dut.host, 0)
+        await ctx.tick()
+        assert ctx.get(dut.i.ready)
 
     run(testbench)
 
@@ -256,6 +354,7 @@ class Surroundings(wiring.Component):
             dut.release.eq(self.release),
         ]
         was_host, was_taken, was_full, may_fall, completed, begun = (Signal() for _ in range(6))
+        gives_way = Signal()
         m.d.sync += [
             was_host.eq(self.host),
             was_taken.eq(dut.taken),
@@ -263,6 +362,8 @@ class Surroundings(wiring.Component):
             may_fall.eq(self.release),
             completed.eq(memory.enable & self.word.last),
             begun.eq((begun | dut.start) & ~self.release),
+            gives_way.eq(dut.taken & self.host & ~self.valid),
+            Assert(~gives_way | ~dut.taken, "lingers though the host waits"),
             Assert(memory.open == dut.taken, "the host is not told"),
             Assert(~memory.open | ~self.busy, "open while a program runs"),
             Assert(~dut.taken | was_taken | ~was_host, "opened over the host"),
