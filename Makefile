@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 sim: $(STAMP)           ## The demo: real input through the RTL (1 minute, then seconds)
 	@$(BIN)/mmsp demo
 
-test: lint check        ## Everything: lint, then tests from cheap to dear (20 minutes)
+test: lint check        ## Everything: lint, then tests from cheap to dear (28 minutes)
 	$(PYTEST) -m "($(SLOW)) and not long"
 
 lint: $(STAMP)          ## Formatting, lint rules and types (20 seconds)
